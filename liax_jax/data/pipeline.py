@@ -1,0 +1,203 @@
+"""The training input: pairs of frames, in an order that is a function of the seed and the step.
+
+Following LIA, an epoch visits every clip once, in an order drawn anew, and takes two different
+random frames of it: the source and the driving frame. Epochs follow each other without a seam, so
+a batch may span two of them, and may be larger than the number of clips.
+
+Everything random is drawn per visit from (seed, number of the visit), and batch `step` holds the
+visits step * batch_size and following. So a run that starts again at a step sees what it would have
+seen, whatever the number of threads, worker processes or hosts.
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import grain
+import numpy as np
+from absl import flags
+
+from liax_jax.data.clips import ClipSet
+from liax_jax.data.records import RecordClips
+
+# Batches made ahead, in each process that makes them.
+_PREFETCH_BATCHES = 4
+
+
+class _Visit(NamedTuple):
+    """Which two frames of which clip, and whether mirrored."""
+
+    clip: int
+    source: int
+    driving: int
+    mirrored: bool
+
+
+class _DrawVisit(grain.transforms.RandomMap):
+    """Draws two different frames of a clip, each ordered pair equally likely."""
+
+    def __init__(self, lengths: np.ndarray, flip: bool):
+        self._lengths = lengths
+        self._flip = flip
+
+    def random_map(self, element: int, rng: np.random.Generator) -> _Visit:
+        length = int(self._lengths[element])
+        source = int(rng.integers(length))
+        driving = (source + int(rng.integers(1, length))) % length
+        # Drawn in any case, so that `flip` does not change which frames are taken.
+        mirrored = bool(rng.integers(2)) and self._flip
+        return _Visit(int(element), source, driving, mirrored)
+
+
+class _ProcessShare(grain.MapDataset):
+    """The visits of one process: its contiguous part of each global batch."""
+
+    def __init__(self, visits: grain.MapDataset, batch_size: int, process_index: int,
+                 process_count: int):
+        super().__init__(visits)
+        self._batch_size = batch_size
+        self._share = batch_size // process_count
+        self._offset = process_index * self._share
+
+    def __len__(self) -> int:
+        return len(self._parent) // self._batch_size * self._share
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return self.slice(index)
+        step, position = divmod(index, self._share)
+        return self._parent[step * self._batch_size + self._offset + position]
+
+
+class _LoadPair(grain.transforms.Map):
+    """Reads the two frames of a visit."""
+
+    def __init__(self, clips: ClipSet):
+        self._clips = clips
+
+    def map(self, element: _Visit) -> dict[str, np.ndarray]:
+        source = self._clips.frame(element.clip, element.source)
+        driving = self._clips.frame(element.clip, element.driving)
+        if element.mirrored:
+            source, driving = source[:, ::-1], driving[:, ::-1]
+        return {"source": source, "driving": driving}
+
+
+def make_train_iterator(clips: ClipSet, *, batch_size: int, seed: int, start_step: int = 0,
+                        flip: bool = False, num_workers: int = 0, num_threads: int = 2,
+                        process_index: int = 0,
+                        process_count: int = 1) -> Iterator[dict[str, np.ndarray]]:
+    """Makes the endless iterator over training batches.
+
+    Args:
+        clips: the clips, each with at least two frames.
+        batch_size: examples of a step over all processes together.
+        seed: 0 to 2**32 - 1; with the step it determines every batch.
+        start_step: number of the first batch.
+        flip: mirror half of the pairs, both frames of a pair alike.
+        num_workers: worker processes that read frames; 0 reads in threads of this process, which
+            is enough while decoding, not Python, is what takes the time.
+        num_threads: reading threads, here or in each worker process.
+        process_index, process_count: which part of each batch this host reads.
+
+    Yields:
+        {"source", "driving"}: (b, h, w, 3) uint8 RGB each, b = batch_size / process_count.
+
+    Raises:
+        ValueError: wrong arguments, at once. What goes wrong in a worker (a damaged record, say)
+            is raised here as it was there, when its batch is due.
+    """
+    _check(clips, batch_size, seed, start_step, num_workers, num_threads, process_index,
+           process_count)
+    visits = (
+        grain.MapDataset.range(len(clips))
+        .seed(seed)
+        .shuffle()  # by (seed, epoch)
+        .repeat()
+        .random_map(_DrawVisit(np.asarray(clips.lengths), flip)))
+    # Everything up to here is arithmetic on the index: starting far in costs nothing.
+    batches = (
+        _ProcessShare(visits, batch_size, process_index, process_count)
+        .map(_LoadPair(clips))
+        .batch(batch_size // process_count, drop_remainder=True)
+        .slice(slice(start_step, sys.maxsize)))
+    dataset = batches.to_iter_dataset(grain.ReadOptions(
+        num_threads=num_threads, prefetch_buffer_size=max(_PREFETCH_BATCHES, num_threads)))
+    if num_workers:
+        # Grain reads its debugging flags from absl, which refuses before flags are parsed; a
+        # program without absl flags (a notebook, a test) never parses any.
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
+        dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
+    return iter(dataset)
+
+
+def _check(clips: ClipSet, batch_size: int, seed: int, start_step: int, num_workers: int,
+           num_threads: int, process_index: int, process_count: int) -> None:
+    if not len(clips):
+        raise ValueError("there are no clips to train on")
+    shortest = int(np.argmin(clips.lengths))
+    if clips.lengths[shortest] < 2:
+        raise ValueError(f"clip {clips.names[shortest]!r} has {clips.lengths[shortest]} frame; "
+                         "training needs two different frames of every clip")
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(f"the batch size must be a positive multiple of the number of processes "
+                         f"({process_count}), got {batch_size}")
+    if not 0 <= process_index < process_count:
+        raise ValueError(f"process index {process_index} is not in 0 to {process_count - 1}")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"the seed must be between 0 and 2**32 - 1, got {seed}")
+    if start_step < 0 or num_workers < 0 or num_threads < 1:
+        raise ValueError("start step and number of workers must be >= 0 and threads >= 1, got "
+                         f"{start_step}, {num_workers} and {num_threads}")
+
+
+def build_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
+    """Opens the clips that a config names.
+
+    Args:
+        data_config: a ConfigDict with `kind`:
+            "records": `path`, a folder made by `liax prepare`; and the split names
+                `train_split`, `eval_split`.
+            "procedural": drawn portraits; `seed`, and in `procedural` `num_clips` (for training),
+                `num_eval_clips`, `frames_per_clip` and `distribution`.
+        resolution: of the model, in pixels.
+        split: "train" or "eval".
+
+    Raises:
+        ValueError: unknown kind or split, no path, another resolution, or an empty split.
+        FileNotFoundError: the path does not hold records.
+    """
+    if split not in ("train", "eval"):
+        raise ValueError(f"split must be 'train' or 'eval', got {split!r}")
+    if data_config.kind == "records":
+        return _record_clips(data_config, resolution, split)
+    if data_config.kind == "procedural":
+        return _procedural_clips(data_config, resolution, split)
+    raise ValueError(f"data.kind must be 'procedural' or 'records', got {data_config.kind!r}")
+
+
+def _record_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
+    if not data_config.path:
+        raise ValueError("data.kind is 'records' but data.path is empty; make records with "
+                         "`liax prepare VIDEOS OUT` and set data.path to OUT")
+    name = data_config.train_split if split == "train" else data_config.eval_split
+    clips = RecordClips(data_config.path, name)
+    if clips.resolution != resolution:
+        raise ValueError(
+            f"the records in {clips.root} are of {clips.resolution} px, the model of {resolution} "
+            f"px; run `liax prepare --resolution {resolution}` into another folder, or set the "
+            f"model's resolution to {clips.resolution}")
+    return clips
+
+
+def _procedural_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
+    # Imported only when asked for: records need none of it.
+    from liax_jax.data.procedural import ProceduralClips
+    config = data_config.procedural
+    num_clips = config.num_clips if split == "train" else config.num_eval_clips
+    # Two streams of seeds that never meet: no identity of training appears in the evaluation.
+    seed = 2 * data_config.seed + (split == "eval")
+    return ProceduralClips(resolution=resolution, num_clips=num_clips,
+                           frames_per_clip=config.frames_per_clip, seed=seed,
+                           distribution=config.distribution)

@@ -1,0 +1,127 @@
+"""Procedural portraits as a set of clips: a `ClipSet` whose motion is known."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from liax_jax.data.procedural.factors import FACTORS, resolve_distributions, trajectories
+from liax_jax.data.procedural.identity import Identity, sample_identity
+from liax_jax.data.procedural.render import Layers, PortraitRenderer
+
+
+class ProceduralClips:
+    """Portraits drawn from seeds, moving through known factors.
+
+    Clip i shows the identity of (seed, first_identity + i); two sets whose seeds differ share no
+    identity. Every pixel is a pure function of the arguments, on every machine and in any order of
+    access. Safe to read from several threads and to pickle.
+
+    Args:
+      resolution: width and height of the frames, pixels, >= 16.
+      num_clips: number of clips, >= 1; each is another person.
+      frames_per_clip: frames per clip, >= 2.
+      seed: non-negative seed of identities and motion.
+      distribution: "natural", "laplacian", "gaussian" or "uniform" for all factors, or a mapping
+        factor -> one of these, where factors left out are "natural".
+      fps: frames per second, > 0.
+      first_identity: number of the first clip's identity, >= 0.
+      cached_clips: clips whose still layers are kept in memory, >= 1.
+
+    Raises:
+      ValueError: an argument out of its range, an unknown factor or distribution.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        num_clips: int,
+        frames_per_clip: int = 64,
+        seed: int = 0,
+        distribution: str | Mapping[str, str] = "natural",
+        fps: float = 25.0,
+        first_identity: int = 0,
+        cached_clips: int = 64,
+    ) -> None:
+        for name, value, least in (
+            ("num_clips", num_clips, 1), ("frames_per_clip", frames_per_clip, 2), ("seed", seed, 0),
+            ("first_identity", first_identity, 0), ("cached_clips", cached_clips, 1),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value}")
+        if not fps > 0:
+            raise ValueError(f"fps must be above 0, not {fps}")
+        self.resolution = int(resolution)
+        self.seed = int(seed)
+        self.first_identity = int(first_identity)
+        self.cached_clips = int(cached_clips)
+        self.distributions = resolve_distributions(distribution)
+        self.factor_names = FACTORS
+        self.names = [f"portrait-{seed}-{first_identity + i:05d}" for i in range(num_clips)]
+        self.lengths = [int(frames_per_clip)] * int(num_clips)
+        self.fps = [float(fps)] * int(num_clips)
+        self._renderer = PortraitRenderer(self.resolution)
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[int, tuple[Layers, np.ndarray]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["_lock"], state["_cache"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+        self._cache = OrderedDict()
+
+    def _check(self, clip: int) -> int:
+        if not 0 <= clip < len(self.names):
+            raise IndexError(f"clip {clip} is outside 0..{len(self.names) - 1}")
+        return int(clip)
+
+    def _still(self, clip: int) -> tuple[Layers, np.ndarray]:
+        clip = self._check(clip)
+        with self._lock:
+            if clip in self._cache:
+                self._cache.move_to_end(clip)
+                return self._cache[clip]
+        made = (self._renderer.paint_layers(self.identity(clip)), self.factors(clip))
+        with self._lock:
+            self._cache[clip] = made
+            while len(self._cache) > self.cached_clips:
+                self._cache.popitem(last=False)
+        return made
+
+    def identity(self, clip: int) -> Identity:
+        """Who clip `clip` shows."""
+        return sample_identity(self.seed, self.first_identity + self._check(clip))
+
+    def factors(self, clip: int) -> np.ndarray:
+        """Normalised factor values of a clip, float32 (t, F), in the order of `factor_names`."""
+        clip = self._check(clip)
+        key = (self.seed, self.first_identity + clip, 6)
+        return trajectories(key, self.lengths[clip], self.fps[clip], self.distributions)
+
+    def frame(self, clip: int, t: int) -> np.ndarray:
+        """Frame t of a clip, uint8 (h w 3), RGB."""
+        layers, values = self._still(clip)
+        if not 0 <= t < len(values):
+            raise IndexError(f"frame {t} is outside 0..{len(values) - 1}")
+        return self._renderer.draw(layers, values[t])
+
+    def frames(self, clip: int) -> Iterator[np.ndarray]:
+        """All frames of a clip in order, each uint8 (h w 3)."""
+        for t in range(self.lengths[self._check(clip)]):
+            yield self.frame(clip, t)
+
+    def frame_at(self, clip: int, values: np.ndarray) -> np.ndarray:
+        """A clip's portrait at any normalised factor values (F,), uint8 (h w 3), RGB."""
+        layers, _ = self._still(clip)
+        return self._renderer.draw(layers, np.asarray(values, np.float32))

@@ -1,0 +1,191 @@
+"""Layers with equalised learning rate, shared by encoder, generators and discriminator.
+
+Every weight is stored as drawn from N(0, 1) and scaled by 1/√fan_in where it is used, so that one
+learning rate fits all layers. Parameters are `param_dtype` (float32); arithmetic runs in `dtype`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from liax_jax import ops
+
+Dtype = Any
+Padding = str | tuple[tuple[int, int], tuple[int, int]]
+normal_init = nn.initializers.normal(stddev=1.0)
+
+
+class EqualizedDense(nn.Module):
+    """y = x·w/√in + bias: (…, in) → (…, features)."""
+
+    features: int
+    bias_init: float = 0.0
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        fan_in = x.shape[-1]
+        kernel = self.param("kernel", normal_init, (fan_in, self.features))
+        bias = self.param("bias", nn.initializers.constant(self.bias_init), (self.features,))
+        kernel = (kernel * fan_in**-0.5).astype(self.dtype)
+        return x.astype(self.dtype) @ kernel + bias.astype(self.dtype)
+
+
+class EqualizedConv(nn.Module):
+    """k×k convolution without bias, weight w/√(in·k²): (b, h, w, in) → (b, h', w', features)."""
+
+    features: int
+    kernel_size: int = 3
+    stride: int = 1
+    padding: Padding = "SAME"
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        k, fan_in = self.kernel_size, x.shape[-1] * self.kernel_size**2
+        kernel = self.param("kernel", normal_init, (k, k, x.shape[-1], self.features))
+        kernel = (kernel * fan_in**-0.5).astype(self.dtype)
+        return ops.conv2d(x.astype(self.dtype), kernel, self.stride, self.padding)
+
+
+class ConvAct(nn.Module):
+    """Equalised convolution, bias and activation."""
+
+    features: int
+    kernel_size: int = 3
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = EqualizedConv(self.features, self.kernel_size, dtype=self.dtype, name="conv")(x)
+        return ops.activate(x, self.param("bias", nn.initializers.zeros, (self.features,)))
+
+
+class DownConvAct(nn.Module):
+    """Blur, stride-2 3×3 convolution, bias and activation: halves height and width."""
+
+    features: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = ops.blur(x.astype(self.dtype), (2, 2))
+        x = EqualizedConv(self.features, 3, 2, "VALID", dtype=self.dtype, name="conv")(x)
+        return ops.activate(x, self.param("bias", nn.initializers.zeros, (self.features,)))
+
+
+class DownResidualBlock(nn.Module):
+    """Residual block of encoder and discriminator: halves height and width, in → features.
+
+    Two 3×3 convolutions, of which the second halves, plus a 1×1 halving skip; sum / √2. The first
+    convolution has `hidden` outputs: `features` in LIA-X's encoder, the input's width in LIA's and
+    in the discriminator.
+    """
+
+    features: int
+    hidden: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = ConvAct(self.hidden, dtype=self.dtype, name="conv1")(x)
+        y = DownConvAct(self.features, dtype=self.dtype, name="conv2")(y)
+        skip = ops.blur_downsample2x(x.astype(self.dtype))
+        skip = EqualizedConv(self.features, 1, dtype=self.dtype, name="skip")(skip)
+        return (y + skip) * 2**-0.5
+
+
+class RenderBlock(nn.Module):
+    """Residual block of the renderer: two 3×3 convolutions plus identity, sum / √2."""
+
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = ConvAct(x.shape[-1], dtype=self.dtype, name="conv1")(x)
+        y = ConvAct(x.shape[-1], dtype=self.dtype, name="conv2")(y)
+        return (y + x) * 2**-0.5
+
+
+class UpConvAct(nn.Module):
+    """×2 upsampling, 3×3 convolution, bias and activation."""
+
+    features: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return ConvAct(self.features, dtype=self.dtype, name="conv")(ops.upsample2x(x))
+
+
+class ModulatedConv(nn.Module):
+    """Convolution whose input channels are scaled by the style, without bias or activation.
+
+    The style gives one factor m per input channel; each example's effective weight is
+    w·m/√fan_in, demodulated to unit norm per output channel. Scaling the activations (x·m before
+    one shared convolution, ·demodulation after it) is the same algebra without per-example weights.
+
+    Attributes:
+      features: output channels.
+      kernel_size: 1 or 3.
+      up: stride-2 transposed convolution and blur, r → 2r (3×3 only).
+      demodulate: off for the to-flow layers.
+    """
+
+    features: int
+    kernel_size: int = 3
+    up: bool = False
+    demodulate: bool = True
+    kernel_init: Callable = normal_init
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, style: jax.Array) -> jax.Array:
+        """x (b, h, w, in), style (b, D) → (b, h, w, features); `up` doubles h and w."""
+        k, channels = self.kernel_size, x.shape[-1]
+        kernel = self.param("kernel", self.kernel_init, (k, k, channels, self.features))
+        kernel = kernel * (channels * k * k) ** -0.5
+        # The style path stays in float32: it is tiny, and its rounding would reach every pixel.
+        scale = EqualizedDense(channels, bias_init=1.0, name="modulation")(style)
+        x = x.astype(self.dtype) * scale[:, None, None, :].astype(self.dtype)
+        if self.up:
+            x = ops.transposed_conv2x_blur(x, kernel.astype(self.dtype))
+        else:
+            x = ops.conv2d(x, kernel.astype(self.dtype))
+        if self.demodulate:
+            energy = jnp.sum(jnp.square(kernel), axis=(0, 1))
+            demodulation = jax.lax.rsqrt(jnp.square(scale) @ energy + 1e-8)
+            x = x * demodulation[:, None, None, :].astype(self.dtype)
+        return x
+
+
+class StyledConv(nn.Module):
+    """Modulated 3×3 convolution, bias and activation."""
+
+    features: int
+    up: bool = False
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, style: jax.Array) -> jax.Array:
+        x = ModulatedConv(self.features, up=self.up, dtype=self.dtype, name="conv")(x, style)
+        return ops.activate(x, self.param("bias", nn.initializers.zeros, (self.features,)))
+
+
+class FlowBlock(nn.Module):
+    """LIA-X's residual block of the flow generator: u = styled(x); u + γ ⊙ styled(GroupNorm(u))."""
+
+    groups: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, style: jax.Array) -> jax.Array:
+        channels = x.shape[-1]
+        u = StyledConv(channels, dtype=self.dtype, name="conv1")(x, style)
+        norm = nn.GroupNorm(self.groups, epsilon=1e-5, dtype=self.dtype, name="norm")
+        y = StyledConv(channels, dtype=self.dtype, name="conv2")(norm(u), style)
+        gamma = self.param("gamma", nn.initializers.constant(1e-5), (channels,))
+        return u + gamma.astype(self.dtype) * y
