@@ -26,6 +26,7 @@ from liax_jax.evaluation_report import (
     ClipScores,
     EvaluationError,
     append_clip_line,
+    explain_full_disk,
     format_table,
     open_clip_lines,
     summarise,
@@ -296,7 +297,8 @@ def self_reenactment(
                 bar,
             )
             if videos:
-                write_video(out_dir / f"{stem}.mp4", pictures, clips.fps[clip])
+                with explain_full_disk(out_dir):
+                    write_video(out_dir / f"{stem}.mp4", pictures, clips.fps[clip])
             # Frames are scored as their pictures are drawn: draw what is left, or all of them.
             for _ in pictures:
                 pass

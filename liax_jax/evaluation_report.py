@@ -1,6 +1,7 @@
 """What an evaluation writes down: sums of scores, means, the table, and the files they go to."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -84,12 +85,11 @@ def summarise(
     over_clips = {row: average([clip.mean(row) for clip in clips]) for row in rows}
     over_frames = {row: average([clip.mean(row) for clip in clips], frames) for row in rows}
     later = {row: average([clip.mean_without_first(row) for clip in clips]) for row in rows}
+    used = "every frame" if max_frames is None else f"the first {max_frames} frames at most"
     protocol = {
         "name": "self-reenactment",
         "source": "the first frame of the clip",
-        "driving": "every frame, the first included" if max_frames is None else (
-            f"the first {max_frames} frames at most, the very first included"
-        ),
+        "driving": f"{used}, the first included",
         "resolution": resolution,
         "images": "model output clipped to [-1, 1] and mapped to [0, 1], not rounded to 8 bits",
         "metrics": {name: metric.convention for name, metric in FRAME_METRICS.items()},
@@ -181,6 +181,20 @@ def open_clip_lines(out_dir: pathlib.Path) -> Iterator[TextIO]:
         raise _unwritable(out_dir, error) from error
     with open(out_dir / "clips.jsonl", "a", encoding="utf-8") as file:
         yield file
+
+
+@contextlib.contextmanager
+def explain_full_disk(out_dir: pathlib.Path) -> Iterator[None]:
+    """Turns a full or read-only disk, met while a video is written, into an EvaluationError.
+
+    Other system errors pass: clips are read while their video is written, and may fail too.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise _unwritable(out_dir, error) from error
+        raise
 
 
 def append_clip_line(file: TextIO, scores: ClipScores) -> None:

@@ -73,7 +73,7 @@ def flow_to_color(flow: Any, max_magnitude: float | None = None) -> np.ndarray:
         raise ValueError(f"a flow has 2 channels (x, y), got shape {array.shape}")
     if max_magnitude is None:
         max_magnitude = flow_magnitude_scale(array)
-    finite: np.ndarray = np.isfinite(array).all(axis=-1)
+    finite = np.asarray(np.isfinite(array).all(axis=-1))
     x, y = np.where(finite, array[..., 0], 0), np.where(finite, array[..., 1], 0)
     saturation = np.clip(np.hypot(x, y) / max(max_magnitude, 1e-12), 0, 1)[..., None]
     # HSV at full value: each primary falls off linearly with its distance in hue (in sixths).

@@ -1,6 +1,8 @@
 """Self-reenactment on constructed models whose scores are known, and on a real tiny one."""
 
+import errno
 import json
+import types
 
 import jax
 import numpy as np
@@ -8,13 +10,16 @@ import pytest
 
 from liax_jax import evaluation
 from liax_jax.data import video_io
-from liax_jax.evaluation_report import EvaluationError, format_table, video_stems
+from liax_jax.evaluation_report import (
+    EvaluationError,
+    append_clip_line,
+    format_table,
+    video_stems,
+)
 from liax_jax.metrics import FRAME_METRICS
 from liax_jax.models.animator import Animator
 from liax_jax.models.config import ModelConfig
 from liax_jax.visualization import LABEL_HEIGHT
-
-FLOORS = ("copy_source", "copy_mean")
 
 
 class ArrayClips:
@@ -244,6 +249,32 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     for out_dir in (blocked, blocked / "eval"):
         with pytest.raises(EvaluationError, match=f"can't write evaluation results to {out_dir}"):
             evaluate(COPY_DRIVING, moving_clips(), out_dir)
+
+
+class FullDisk:
+    """A text file on a disk without room."""
+
+    name = "eval/clips.jsonl"
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_explained_and_a_failing_clip_is_not_mistaken_for_it(tmp_path, monkeypatch):
+    with pytest.raises(EvaluationError, match="results to eval: No space left"):
+        append_clip_line(FullDisk(), types.SimpleNamespace(entry=dict))
+
+    def failing_writer(path, frames, fps):
+        raise OSError(code, "writer failed")
+
+    monkeypatch.setattr(evaluation, "write_video", failing_writer)
+    code = errno.ENOSPC
+    with pytest.raises(EvaluationError, match=f"{tmp_path}: writer failed; choose a folder"):
+        evaluate(COPY_DRIVING, moving_clips(), tmp_path, videos=True)
+    code = errno.EIO
+    with pytest.raises(OSError, match="writer failed") as raised:
+        evaluate(COPY_DRIVING, moving_clips(), tmp_path, videos=True)
+    assert not isinstance(raised.value, EvaluationError)
 
 
 def test_video_names_are_safe_and_unique():

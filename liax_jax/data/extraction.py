@@ -173,11 +173,12 @@ def extract_all(sources: Sequence[clips.ClipSource], spool_folder: Path, options
         RuntimeError: a worker process died.
     """
     spools = [spool_folder / f"{number:08d}" for number in range(len(sources))]
-    counts = _Counts(bar)
+    counts = _Counts(bar, len(sources))
     if workers == 1:
         for source, spool in zip(sources, spools):
-            yield spool, extract(source, spool, options, 0, counts.add)
-        counts.show()
+            result = extract(source, spool, options, 0, counts.add)
+            counts.clip_done()
+            yield spool, result
         return
     # Spawned, not forked: the program that calls may have threads.
     context = multiprocessing.get_context("spawn")
@@ -206,17 +207,18 @@ def extract_all(sources: Sequence[clips.ClipSource], spool_folder: Path, options
                 raise RuntimeError(
                     "a worker process died, perhaps for want of memory; run again with "
                     "--workers 1, and the progress bar stops at the clip that does it") from None
-            counts.show(frames.value, num_bytes.value)
+            counts.clip_done(frames.value, num_bytes.value)
             yield spool, result
 
 
 class _Counts:
-    """Frames and bytes read so far, shown in a progress bar."""
+    """Clips, frames and bytes read so far, shown in a progress bar."""
 
-    def __init__(self, bar: tqdm):
+    def __init__(self, bar: tqdm, num_clips: int):
         self._bar = bar
+        self._num_clips = num_clips
         self._start = self._shown = time.monotonic()
-        self._frames, self._bytes = 0, 0.0
+        self._clips, self._frames, self._bytes = 0, 0, 0.0
 
     def add(self, frames: int, num_bytes: float) -> None:
         self._frames += frames
@@ -224,12 +226,17 @@ class _Counts:
         if time.monotonic() - self._shown > _BAR_SECONDS:
             self.show()
 
+    def clip_done(self, frames: int | None = None, num_bytes: float | None = None) -> None:
+        self._clips += 1
+        self.show(frames, num_bytes)
+
     def show(self, frames: int | None = None, num_bytes: float | None = None) -> None:
         self._frames = self._frames if frames is None else frames
         self._bytes = self._bytes if num_bytes is None else num_bytes
         self._shown = time.monotonic()
         rate = self._frames / max(self._shown - self._start, 1e-9)
-        self._bar.set_postfix_str(f"{self._frames} frames, {rate:.0f} frames/s", refresh=False)
+        self._bar.set_postfix_str(f"{self._clips}/{self._num_clips} clips, {self._frames} frames, "
+                                  f"{rate:.0f} frames/s", refresh=False)
         self._bar.update(min(self._bytes, self._bar.total) - self._bar.n)
 
 

@@ -44,7 +44,7 @@ FORMAT = "liax-frame-records"
 VERSION = 1
 INDEX_NAME = "index.json"
 
-_HEADER = struct.Struct("<4sBxHII")  # magic, codec, resolution, frame number, CRC-32
+_HEADER = struct.Struct("<4sHHII")  # magic, codec, resolution, frame number, CRC-32
 _MAGIC = b"LXFR"
 _CODECS = {1: "WEBP", 2: "JPEG"}
 _WEBP, _JPEG = 1, 2
@@ -126,6 +126,11 @@ def decode_frame(record: bytes, resolution: int, t: int) -> np.ndarray:
         return np.array(image)
 
 
+def _open_reader(path: Path) -> ArrayRecordReader:
+    return ArrayRecordReader(str(path), _READER_OPTIONS,
+                             file_reader_buffer_size=_READER_BUFFER_BYTES)
+
+
 class RecordWriter:
     """Writes a folder of records: clip after clip, then `close`, which writes the index.
 
@@ -165,12 +170,20 @@ class RecordWriter:
         files.append({"name": name, "records": 0, "bytes": 0})
 
     def close(self) -> None:
-        """Completes the files and writes the index."""
+        """Completes the files and writes the index.
+
+        Raises:
+            OSError: a file is not complete, as on a full disk.
+        """
         while self._open:
             self._open.popitem()[1].close()
         for info in self._splits.values():
             for file in info["files"]:
-                file["bytes"] = (self._folder / file["name"]).stat().st_size
+                path = self._folder / file["name"]
+                file["bytes"] = path.stat().st_size
+                # The library does not report every failed write.
+                if _open_reader(path).num_records() != file["records"]:
+                    raise OSError(f"{path}: could not be written in full; is the disk full?")
         index = {"format": FORMAT, "version": VERSION, "resolution": self._resolution,
                  "splits": self._splits}
         (self._folder / INDEX_NAME).write_text(json.dumps(index, indent=1) + "\n")
@@ -282,9 +295,7 @@ class RecordClips:
         """The open reader of a file; the one unused for longest is let go when there are many."""
         with self._lock:
             if file not in self._readers:
-                reader = ArrayRecordReader(str(self.root / self._files[file]["name"]),
-                                           _READER_OPTIONS,
-                                           file_reader_buffer_size=_READER_BUFFER_BYTES)
+                reader = _open_reader(self.root / self._files[file]["name"])
                 # A damaged file opens without complaint, as an empty one.
                 if reader.num_records() != self._files[file]["records"]:
                     raise RecordsError(f"the file holds {reader.num_records()} records where the "

@@ -15,8 +15,9 @@ import av
 import numpy as np
 from PIL import Image
 
-# What the decoder does about bit errors: fail. Its default is to paint over the damage and go on,
-# and a model trained on such frames learns the smears.
+# What the decoder does about the errors it notices: fail. Its default is to paint over the damage
+# and go on, and a model trained on such frames learns the smears. (Not every changed bit makes an
+# invalid stream; what decodes without a contradiction is taken as it is.)
 _STRICT_DECODING = {"err_detect": "explode"}
 
 # A video that stops this long before the length in its header has been cut off. Headers round.
@@ -31,7 +32,7 @@ class VideoError(ValueError):
 
 
 class DamagedVideoError(VideoError):
-    """A video that begins well and then breaks: truncated, or with bit errors inside."""
+    """A video that begins well and then breaks: truncated, or not decodable from somewhere on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _open_video(path: str | os.PathLike[str]) -> Iterator[tuple[
                    # An audio file's cover picture is stored as a video stream too.
                    if not stream.disposition & av.stream.Disposition.attached_pic]
         if not streams:
-            raise VideoError(f"{path}: holds no video stream")
+            raise VideoError(f"{path}: holds no video stream, or its header is incomplete")
         stream = streams[0]
         if not stream.width or not stream.height:
             raise VideoError(f"{path}: the video stream has no picture size; the file is "
@@ -127,8 +128,8 @@ def read_video(path: str | os.PathLike[str], *, num_threads: int = 0) -> Iterato
     Raises:
         FileNotFoundError: there is no such file.
         VideoError: it is not a video, or holds no frame.
-        DamagedVideoError: it is truncated, or holds bit errors; raised after the frames before
-            the damage have been yielded.
+        DamagedVideoError: it is truncated, or the decoder notices an error in it; raised after
+            frames before the damage have been yielded.
     """
     with _open_video(path) as (container, stream):
         context = stream.codec_context

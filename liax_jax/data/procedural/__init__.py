@@ -14,6 +14,15 @@ from liax_jax.data.procedural.identity import Identity, sample_identity
 from liax_jax.data.procedural.render import PortraitRenderer
 
 __all__ = [
-    "DESCRIPTION", "DISTRIBUTIONS", "FACTORS", "ONE_SIDED", "REACH", "UNIT", "Identity",
-    "PortraitRenderer", "ProceduralClips", "factor_range", "sample_identity",
+    "DESCRIPTION",
+    "DISTRIBUTIONS",
+    "FACTORS",
+    "ONE_SIDED",
+    "REACH",
+    "UNIT",
+    "Identity",
+    "PortraitRenderer",
+    "ProceduralClips",
+    "factor_range",
+    "sample_identity",
 ]

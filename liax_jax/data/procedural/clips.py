@@ -48,8 +48,11 @@ class ProceduralClips:
         cached_clips: int = 64,
     ) -> None:
         for name, value, least in (
-            ("num_clips", num_clips, 1), ("frames_per_clip", frames_per_clip, 2), ("seed", seed, 0),
-            ("first_identity", first_identity, 0), ("cached_clips", cached_clips, 1),
+            ("num_clips", num_clips, 1),
+            ("frames_per_clip", frames_per_clip, 2),
+            ("seed", seed, 0),
+            ("first_identity", first_identity, 0),
+            ("cached_clips", cached_clips, 1),
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, not {value}")

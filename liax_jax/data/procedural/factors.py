@@ -22,11 +22,11 @@ _TABLE: dict[str, tuple[str, str, float, float]] = {
     "scale": ("the head is larger", "fraction", 0.12, 0.90),
     "jaw": ("0 closed, 1 wide open", "face half-heights", 0.30, 0.22),
     "lip_width": ("the mouth is wide, its corners up", "fraction", 0.30, 0.30),
-    "pout": ("the lips are full and forward; -1 pressed thin", "fraction", 0.60, 0.30),
+    "pout": ("the lips are full and forward; -1 pressed thin", "fraction", 0.75, 0.30),
     "lid_left": ("0 open, 1 closed", "fraction", 1.0, 0.22),
     "lid_right": ("0 open, 1 closed", "fraction", 1.0, 0.22),
     "brows": ("the brows are raised", "face half-heights", 0.13, 0.40),
-    "gaze_x": ("the eyes look to the right", "eye half-widths", 0.50, 0.30),
+    "gaze_x": ("the eyes look to the right", "eye half-widths", 0.56, 0.30),
     "gaze_y": ("the eyes look down", "eye half-heights", 0.45, 0.30),
 }
 
@@ -52,7 +52,9 @@ def resolve_distributions(distribution: str | Mapping[str, str]) -> dict[str, st
     else:
         unknown = sorted(set(distribution) - set(FACTORS))
         if unknown:
-            raise ValueError(f"unknown factor {', '.join(unknown)}; choose from {', '.join(FACTORS)}")
+            raise ValueError(
+                f"unknown factor {', '.join(unknown)}; choose from {', '.join(FACTORS)}"
+            )
         chosen = {name: distribution.get(name, "natural") for name in FACTORS}
     for name, value in chosen.items():
         if value not in DISTRIBUTIONS:
@@ -92,18 +94,20 @@ def quantile(distribution: str, probability: np.ndarray) -> np.ndarray:
     if distribution == "uniform":
         return 2 * probability - 1
     if distribution == "laplacian":
-        mass = 1 - float(numerics.exp(np.float64(-1 / LAPLACIAN_SCALE)))
+        mass = 1 - float(numerics.exp(np.asarray(-1 / LAPLACIAN_SCALE)))
         side = np.abs(2 * probability - 1) * mass
         size = -LAPLACIAN_SCALE * numerics.log(1 - side)
         return np.where(probability < 0.5, -size, size)
     raise ValueError(f"no quantile function for {distribution!r}")
 
 
-def _marginal(rng: np.random.Generator, name: str, kind: str, frames: int, fps: float) -> np.ndarray:
+def _marginal(
+    rng: np.random.Generator, name: str, kind: str, frames: int, fps: float
+) -> np.ndarray:
     process = smooth_normal(rng, frames, _SECONDS[name] * fps)
     if kind == "gaussian":
         value = GAUSSIAN_SIGMA * process
-        # Values past the cut are folded back inside: rarer than 1 in 200, and no pile-up at the end.
+        # Values past the cut (fewer than 1 in 100) are folded back inside: no pile-up at the ends.
         value = np.where(np.abs(value) > 1, np.where(value > 0, 2, -2) - value, value)
     else:
         value = quantile(kind, numerics.normal_cdf(process))

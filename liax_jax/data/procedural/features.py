@@ -66,6 +66,11 @@ def cover(distance: np.ndarray, sharp: float) -> np.ndarray:
     return ramp(distance * sharp + 0.5)
 
 
+def stroke(distance: np.ndarray, half: float, sharp: float) -> np.ndarray:
+    """Coverage of a pixel by a line of half-width `half`, also where that is below a pixel."""
+    return np.minimum(cover(half - np.abs(distance), sharp), min(1.0, 2.0 * half * sharp))
+
+
 def raise_nose(canvas: Canvas, who: Identity, egg: Egg) -> tuple[Box, np.ndarray]:
     """Join the nose, four ellipsoids, to the face; returns its box and its mask (h w)."""
     tip, width, deep = who.nose_length, who.nose_width, who.nose_depth
@@ -77,20 +82,24 @@ def raise_nose(canvas: Canvas, who: Identity, egg: Egg) -> tuple[Box, np.ndarray
     view, x, y = canvas.view, canvas.x[:, part[1]], canvas.y[part[0]]
     depth, normal = canvas.depth[part], [n[part] for n in canvas.normal]
     parts = [
-        ((0.0, 0.5 * tip, egg.front(0.5 * tip) - 0.02), (0.105 * width, 0.62 * tip, 0.13 * deep), 0.22),
+        (
+            (0.0, 0.5 * tip, egg.front(0.5 * tip) - 0.02),
+            (0.105 * width, 0.62 * tip, 0.13 * deep),
+            0.22,
+        ),
         ((0.105 * width, tip, front - 0.015), (0.085 * width, 0.080, 0.11 * deep), 0.0),
         ((-0.105 * width, tip, front - 0.015), (0.085 * width, 0.080, 0.11 * deep), 0.0),
         ((0.0, tip - 0.02, front + 0.075 * deep), (0.110 * width, 0.105, 0.125 * deep), 0.0),
     ]
     for centre, radii, tilt in parts:
         hit = meet_ellipsoid(view, x, y, centre, radii, tilt)
-        outer = np.minimum(hit.inside, 0.0) * (0.8 / view.pixel * 0.06)
+        outer = np.minimum(hit.inside, 0.0) * 2.5
         ahead = hit.depth + outer - depth
-        weight = ramp(ahead * (1 / 0.05) + 0.5)
-        depth = depth + ahead * weight + 0.025 * weight * (1.0 - weight)
+        weight = smoothstep(ahead * (1 / 0.09) + 0.5)
+        depth = depth + ahead * weight + 0.045 * weight * (1.0 - weight)
         gains = [1.0 / r for r in radii]
         for k in range(3):
-            normal[k] = normal[k] + weight * (hit.unit[k] * gains[k] * 0.16 - normal[k])
+            normal[k] = normal[k] + 0.85 * weight * (hit.unit[k] * gains[k] * 0.16 - normal[k])
         mask = mask + (1.0 - mask) * weight
     for k in range(3):
         canvas.normal[k][part] = normal[k]
@@ -117,9 +126,12 @@ def paint_nostrils(canvas: Canvas, who: Identity, egg: Egg) -> None:
         v = canvas.v[part] + dv - place[1] - side * 0.25 * u
         radius_u, radius_v = 0.044 * width, 0.016 + 0.018 * show
         size = u * u * (1 / (radius_u * radius_u)) + v * v * (1 / (radius_v * radius_v))
-        alpha = ramp((1.25 - size) * (0.6 * min(1.0, radius_v / (0.6 * view.pixel) + 0.3)))
-        blend(canvas.colour[(slice(None),) + part], 0.75 * show * alpha,
-              rgb(who.skin) * np.float32(0.28))
+        alpha = ramp((1.25 - size) * min(0.6, 0.9 * radius_v / view.pixel))
+        blend(
+            canvas.colour[(slice(None), *part)],
+            0.50 * show * alpha,
+            rgb(who.skin) * np.float32(0.36),
+        )
 
 
 def paint_eye(
@@ -132,7 +144,7 @@ def paint_eye(
     if is_empty(part):
         return
     view = canvas.view
-    colour = canvas.colour[(slice(None),) + part]
+    colour = canvas.colour[(slice(None), *part)]
     across = canvas.u[part] - side * who.eye_x
     out = across * side
     down = canvas.v[part] + who.eye_tilt * out
@@ -152,16 +164,16 @@ def paint_eye(
     if who.eye_shadow:
         lid_tone += (rgb(who.shadow_colour) - lid_tone) * np.float32(0.6 * who.eye_shadow)
     glow = 1.0 + 0.16 * ramp(1.0 - np.abs(down + 0.2 * height) * (1 / height))
-    blend(colour, 0.9 * lid_area, lid_tone * glow)
-    crease = ramp(1.0 - np.abs(down - 1.28 * top - 0.01) * min(1 / 0.030, sharp)) * ramp(arch * 3)
+    blend(colour, 0.9 * lid_area * ramp(arch * 5.0), lid_tone * glow)
+    crease = stroke(down - 1.28 * top - 0.01, 0.013, sharp) * ramp(arch * 3)
     blend(colour, (0.42 - 0.22 * lid) * crease, rgb(who.skin) * np.float32(0.45))
-    bag = ramp(1.0 - np.abs(down - 1.45 * lower - 0.015) * min(1 / 0.028, sharp)) * ramp(arch * 2)
+    bag = stroke(down - 1.45 * lower - 0.015, 0.014, sharp) * ramp(arch * 2)
     blend(colour, (0.16 + 0.12 * who.wrinkles) * bag, rgb(who.skin) * np.float32(0.55))
 
     white = 1.0 - 0.42 * ramp(1.0 - (down - upper) * (1 / (0.75 * height)))
     white = white * (1.0 - 0.25 * ramp(np.abs(ratio) * 2.2 - 1.2))
     eye = rgb((0.97, 0.95, 0.94)) * white
-    iris_radius = 0.53 * width
+    iris_radius = 0.50 * width
     dx = across - gaze[0] * width
     dy = down + 0.12 * height - gaze[1] * height
     distance = np.sqrt(dx * dx + dy * dy)
@@ -171,8 +183,12 @@ def paint_eye(
     blend(eye, cover(0.46 * iris_radius - distance, sharp), rgb((0.03, 0.03, 0.03)))
     gx = dx - (0.34 if who.light[0] > 0 else -0.34) * iris_radius
     gy = dy + 0.36 * iris_radius
-    spark = ramp(1.35 - (gx * gx + gy * gy) * (1 / (0.085 * iris_radius * iris_radius)) / (
-        1 + 5.0 * view.pixel * view.pixel / (iris_radius * iris_radius)))
+    spark = ramp(
+        1.35
+        - (gx * gx + gy * gy)
+        * (1 / (0.085 * iris_radius * iris_radius))
+        / (1 + 5.0 * view.pixel * view.pixel / (iris_radius * iris_radius))
+    )
     blend(eye, 0.9 * spark, rgb((1.35, 1.35, 1.35)))
     blend(colour, inside, eye)
 
@@ -180,7 +196,7 @@ def paint_eye(
     line = ramp((lash - np.abs(down - upper + 0.4 * lash)) * sharp + 0.65)
     ends = cover(1.10 * width - np.abs(out), 0.5 * sharp)
     blend(colour, min(1.0, 0.55 + 0.4 * who.lash) * line * ends, rgb((0.07, 0.05, 0.05)))
-    under = ramp(1.0 - np.abs(down - lower) * min(1 / 0.018, sharp)) * ramp(arch * 4)
+    under = stroke(down - lower, 0.010, sharp) * ramp(arch * 4)
     blend(colour, (0.25 + 0.2 * who.lash) * under, rgb(who.skin) * np.float32(0.40))
 
 
@@ -195,15 +211,21 @@ def paint_brow(canvas: Canvas, who: Identity, egg: Egg, side: float, lift: float
     view = canvas.view
     out = canvas.u[part] * side - 0.105 + 0.35 * frown
     t = out * (1 / 0.43)
-    middle = height + 0.9 * frown * (0.6 - t) - who.brow_arch * 4.0 * t * (1.0 - t) + who.brow_tilt * (
-        t - 0.5) * 0.5 + 0.10 * t * t
+    middle = (
+        height
+        + 0.9 * frown * (0.6 - t)
+        - who.brow_arch * 4.0 * t * (1.0 - t)
+        + who.brow_tilt * (t - 0.5) * 0.5
+        + 0.05 * t * t
+        - 0.06 * t
+    )
     thick = who.brow_thickness * (1.15 - 0.75 * t)
     sharp = max(0.35, view.toward[2] + 0.5 * side * view.toward[0]) / view.pixel
     off = canvas.v[part] - middle
     body = cover(thick - np.abs(off), min(sharp, 26.0))
     body *= ramp(out * 14.0) * ramp((1.0 - t) * 7.0)
     strands = 0.80 + 0.28 * wave((out - 0.7 * off) * 22.0)
-    blend(canvas.colour[(slice(None),) + part], 0.90 * body * strands, rgb(who.brow_colour))
+    blend(canvas.colour[(slice(None), *part)], 0.90 * body * strands, rgb(who.brow_colour))
 
 
 def paint_mouth(canvas: Canvas, who: Identity, egg: Egg, pose: Pose) -> None:
@@ -211,11 +233,12 @@ def paint_mouth(canvas: Canvas, who: Identity, egg: Egg, pose: Pose) -> None:
     view, gap, pout = canvas.view, pose.jaw, pose.pout
     wide = who.mouth_width * (1 + pose.lip_width) * (1 - 0.45 * gap) * (1 - 0.35 * max(pout, 0.0))
     front = egg.front(who.mouth_y)
-    part = canvas.around((0.0, who.mouth_y + 0.5 * gap, front - 0.06),
-                         (wide + 0.14, 0.5 * gap + 0.24, 0.12))
+    part = canvas.around(
+        (0.0, who.mouth_y + 0.5 * gap, front - 0.06), (wide + 0.14, 0.5 * gap + 0.24, 0.12)
+    )
     if is_empty(part):
         return
-    colour = canvas.colour[(slice(None),) + part]
+    colour = canvas.colour[(slice(None), *part)]
     # Lips stand before the face: what is seen of them at a pixel lies along its ray.
     ahead = 0.05 + 0.11 * pout
     u = canvas.u[part] + ahead * view.toward[0] / view.toward[2]
@@ -224,7 +247,7 @@ def paint_mouth(canvas: Canvas, who: Identity, egg: Egg, pose: Pose) -> None:
     ratio = u * (1 / wide)
     square = np.minimum(ratio * ratio, 1.6)
     arch = 1.0 - square
-    v = v + 0.30 * pose.lip_width * (square - 0.25)
+    v = v + (0.045 + 0.30 * pose.lip_width) * (square - 0.25)
     round_arch = arch * (1.0 + 0.45 * square)
     upper_edge = round_arch * (-0.14 * gap)
     lower_edge = round_arch * (0.86 * gap)
@@ -243,12 +266,13 @@ def paint_mouth(canvas: Canvas, who: Identity, egg: Egg, pose: Pose) -> None:
     light = 0.80 + 0.26 * in_lower
     middle = lower_edge + 0.42 * lower_lip
     light = light + (0.20 + 0.15 * pout) * ramp(
-        1.0 - np.abs(v - middle) * (1 / (0.45 * lower_lip + 0.01))) * ramp(arch * 1.4)
+        1.0 - np.abs(v - middle) * (1 / (0.45 * lower_lip + 0.01))
+    ) * ramp(arch * 1.4)
     light = light * (0.94 + 0.10 * wave(u * 16.0))
     blend(colour, 0.88 * lips, tone * light)
 
     corner = np.maximum(square - 0.80, 0.0)
-    line = ramp(1.15 - np.abs(v - 0.5 * (upper_edge + lower_edge)) * min(1 / 0.020, sharp))
+    line = stroke(v - 0.5 * (upper_edge + lower_edge), 0.013, sharp)
     line = line * ramp((1.12 - square) * 5.0)
     blend(colour, (0.70 + 0.2 * corner) * line, rgb(who.lip_colour) * np.float32(0.30))
     if gap > 0.003:

@@ -15,20 +15,37 @@ from liax_jax.data.procedural import numerics
 Colour = tuple[float, float, float]
 
 _SKIN: tuple[Colour, ...] = (
-    (0.97, 0.83, 0.75), (0.94, 0.77, 0.66), (0.89, 0.69, 0.55), (0.80, 0.59, 0.44),
-    (0.66, 0.46, 0.33), (0.51, 0.34, 0.24), (0.38, 0.25, 0.18),
+    (0.97, 0.83, 0.75),
+    (0.94, 0.77, 0.66),
+    (0.89, 0.69, 0.55),
+    (0.80, 0.59, 0.44),
+    (0.66, 0.46, 0.33),
+    (0.51, 0.34, 0.24),
+    (0.38, 0.25, 0.18),
 )
 _HAIR: tuple[Colour, ...] = (
-    (0.09, 0.08, 0.09), (0.13, 0.10, 0.09), (0.22, 0.14, 0.10), (0.36, 0.23, 0.14),
-    (0.47, 0.21, 0.11), (0.70, 0.37, 0.16), (0.80, 0.64, 0.38), (0.90, 0.82, 0.66),
-    (0.62, 0.61, 0.61), (0.86, 0.85, 0.84),
+    (0.09, 0.08, 0.09),
+    (0.13, 0.10, 0.09),
+    (0.22, 0.14, 0.10),
+    (0.36, 0.23, 0.14),
+    (0.47, 0.21, 0.11),
+    (0.70, 0.37, 0.16),
+    (0.80, 0.64, 0.38),
+    (0.90, 0.82, 0.66),
+    (0.62, 0.61, 0.61),
+    (0.86, 0.85, 0.84),
 )
 _DYED: tuple[Colour, ...] = ((0.25, 0.35, 0.75), (0.80, 0.35, 0.55), (0.25, 0.60, 0.50))
 _IRIS: tuple[Colour, ...] = (
-    (0.22, 0.13, 0.08), (0.36, 0.22, 0.11), (0.45, 0.36, 0.18), (0.28, 0.46, 0.28),
-    (0.25, 0.45, 0.70), (0.45, 0.53, 0.58),
+    (0.22, 0.13, 0.08),
+    (0.36, 0.22, 0.11),
+    (0.45, 0.36, 0.18),
+    (0.28, 0.46, 0.28),
+    (0.25, 0.45, 0.70),
+    (0.45, 0.53, 0.58),
 )
 HAIR_STYLES = ("bald", "buzz", "short", "quiff", "parted", "fringe", "curly", "bob", "long", "bun")
+STRAIGHT_DOWN = ("bob", "long", "fringe")  # styles that cover the ears
 BEARDS = ("none", "stubble", "moustache", "goatee", "full")
 GLASSES = ("none", "round", "square")
 COLLARS = ("crew", "vee", "shirt", "jacket", "high")
@@ -159,7 +176,8 @@ def sample_identity(*key: int) -> Identity:
             hair_colour = _HAIR[8 + int(rng.integers(2))]
     hair_colour = mix(hair_colour, (between(0, 1), between(0, 1), between(0, 1)), 0.05)
     style_weights = (
-        (1.0, 1.3, 2.5, 2.0, 1.6, 0.8, 1.4, 0.2, 0.5, 0.2) if rugged > 0.5
+        (1.0, 1.3, 2.5, 2.0, 1.6, 0.8, 1.4, 0.2, 0.5, 0.2)
+        if rugged > 0.5
         else (0.1, 0.2, 0.6, 0.4, 1.0, 1.6, 1.3, 2.2, 2.8, 1.8)
     )
     hair = pick(HAIR_STYLES, style_weights)
@@ -171,7 +189,7 @@ def sample_identity(*key: int) -> Identity:
     brow_colour = mix(mix(hair_colour, (0.10, 0.07, 0.06), 0.45), skin, 0.10)
     cloth = colour(0.12, 0.92, 0.9)
     cloth_second = colour(0.12, 0.92, 0.9)
-    first, second, third = (colour(0.15, 0.85, 0.8) for _ in range(3))
+    first, second, third = (colour(0.15, 0.85, 0.55) for _ in range(3))
     # The light comes from above, in front, and from one side.
     side = between(0.25, 0.75) * (1 if rng.random() < 0.5 else -1)
     x, y, z = side, -between(0.25, 0.65), between(0.55, 0.95)
@@ -180,8 +198,8 @@ def sample_identity(*key: int) -> Identity:
 
     return Identity(
         seed=tuple(int(k) for k in key),
-        size=between(0.535, 0.62),
-        position=(between(-0.08, 0.08), between(-0.12, -0.02)),
+        size=between(0.555, 0.64),
+        position=(between(-0.08, 0.08), between(-0.10, 0.0)),
         skin=skin,
         face_width=between(0.68, 0.80) + 0.03 * rugged,
         face_depth=between(0.80, 0.92),
@@ -197,7 +215,7 @@ def sample_identity(*key: int) -> Identity:
         iris=iris,
         eye_x=between(0.305, 0.355),
         eye_width=between(0.185, 0.225),
-        eye_height=between(0.095, 0.135),
+        eye_height=between(0.105, 0.145),
         eye_tilt=between(-0.08, 0.14),
         lash=between(0.45, 0.75) + 0.25 * (1 - rugged),
         eye_shadow=between(0.3, 0.8) if rugged < 0.4 and rng.random() < 0.35 else 0.0,
@@ -207,13 +225,13 @@ def sample_identity(*key: int) -> Identity:
         brow_arch=between(0.0, 0.07),
         brow_tilt=between(-0.12, 0.12),
         brow_colour=brow_colour,
-        nose_width=between(0.80, 1.30),
+        nose_width=between(0.74, 1.16),
         nose_length=between(0.34, 0.46),
         nose_depth=between(0.85, 1.25),
         mouth_y=between(0.62, 0.69),
-        mouth_width=between(0.24, 0.32),
-        lip_upper=between(0.045, 0.085) - 0.012 * rugged,
-        lip_lower=between(0.060, 0.110) - 0.012 * rugged,
+        mouth_width=between(0.26, 0.34),
+        lip_upper=between(0.052, 0.095) - 0.012 * rugged,
+        lip_lower=between(0.068, 0.120) - 0.012 * rugged,
         lip_colour=lips,
         hair=hair,
         hair_colour=hair_colour,
@@ -221,7 +239,7 @@ def sample_identity(*key: int) -> Identity:
         hair_contrast=between(0.35, 0.75),
         hairline=between(-0.70, -0.56),
         parting=between(0.12, 0.40) * (1 if rng.random() < 0.5 else -1),
-        recede=between(0.0, 0.25) * rugged + (0.15 if age > 0.75 and rugged > 0.5 else 0.0),
+        recede=between(0.0, 0.12) * rugged + (0.12 if age > 0.75 and rugged > 0.5 else 0.0),
         beard=beard,
         glasses=pick(GLASSES, (3.6, 0.7, 0.8)),
         glasses_colour=mix((0.08, 0.08, 0.09), colour(0.2, 0.8, 1.0), between(0.0, 0.7)),

@@ -12,7 +12,7 @@ PI = 3.141592653589793
 
 
 def stream(*key: int) -> np.random.Generator:
-    """Random stream of a key of non-negative integers. Only ``random`` and ``integers`` are used."""
+    """Random stream of a key of non-negative integers. Use only ``random``, ``integers``."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(list(key))))
 
 
@@ -28,7 +28,7 @@ def sin_cos(angle: float) -> tuple[float, float]:
 
 
 def exp(x: np.ndarray) -> np.ndarray:
-    """e**x for |x| <= 30, relative error below 1e-6: a Taylor series of x/4096, squared 12 times."""
+    """e**x for |x| <= 30, relative error below 1e-6: the series of x/4096, squared 12 times."""
     small = np.asarray(x, np.float64) / 4096.0
     result = 1 + small * (1 + small / 2 * (1 + small / 3 * (1 + small / 4)))
     for _ in range(12):
@@ -41,7 +41,7 @@ def log(x: np.ndarray) -> np.ndarray:
     mantissa, exponent = np.frexp(np.asarray(x, np.float64))
     ratio = (mantissa - 0.75) / (mantissa + 0.75)
     square = ratio * ratio
-    series = 1 / 15.0
+    series = np.full_like(square, 1 / 15.0)
     for odd in (13, 11, 9, 7, 5, 3, 1):
         series = series * square + 1.0 / odd
     return 2 * ratio * series + exponent * 0.6931471805599453 - 0.2876820724517809
@@ -51,8 +51,9 @@ def normal_cdf(x: np.ndarray) -> np.ndarray:
     """Distribution function of the standard normal, error below 1e-6 (Zelen and Severo's form)."""
     size = np.minimum(np.abs(x), 7.0)
     k = 1 / (1 + 0.2316419 * size)
-    tail = k * (0.319381530 + k * (-0.356563782 + k * (1.781477937
-                                                      + k * (-1.821255978 + k * 1.330274429))))
+    tail = k * (
+        0.319381530 + k * (-0.356563782 + k * (1.781477937 + k * (-1.821255978 + k * 1.330274429)))
+    )
     upper = tail * 0.3989422804014327 * exp(-size * size / 2)
     return np.where(np.asarray(x) > 0, 1 - upper, upper)
 
@@ -124,4 +125,4 @@ class Texture:
         corner = table.take(index, axis=0)
         bottom = corner + (table.take(index + 1, axis=0) - corner) * across
         top += (bottom - top) * down
-        return np.ascontiguousarray(top.T).reshape((self.count,) + u.shape)
+        return np.ascontiguousarray(top.T).reshape((self.count, *u.shape))

@@ -53,10 +53,16 @@ class View:
         offset_x = centre[0] / size + LEAN_PIVOT[0]
         offset_y = centre[1] / size + LEAN_PIVOT[1]
         self.upright = (
-            (cos_roll / size, sin_roll / size,
-             LEAN_PIVOT[0] - cos_roll * offset_x - sin_roll * offset_y),
-            (-sin_roll / size, cos_roll / size,
-             LEAN_PIVOT[1] + sin_roll * offset_x - cos_roll * offset_y),
+            (
+                cos_roll / size,
+                sin_roll / size,
+                LEAN_PIVOT[0] - cos_roll * offset_x - sin_roll * offset_y,
+            ),
+            (
+                -sin_roll / size,
+                cos_roll / size,
+                LEAN_PIVOT[1] + sin_roll * offset_x - cos_roll * offset_y,
+            ),
         )
         self.start: list[Vector] = []
         self.toward: Vector = (self.axes[0][2], self.axes[1][2], self.axes[2][2])
@@ -91,13 +97,15 @@ class View:
         middle = self.project(centre)
         slices = []
         for k in (1, 0):
-            half = math.sqrt(sum((s[k] * r) * (s[k] * r)
-                                 for s, r in zip(self.screen, radii, strict=True)))
+            half = math.sqrt(
+                sum((s[k] * r) * (s[k] * r) for s, r in zip(self.screen, radii, strict=True))
+            )
             scale = self.resolution / 2
-            low = int(math.floor((middle[k] - half + 1) * scale - margin))
-            high = int(math.ceil((middle[k] + half + 1) * scale + margin))
-            slices.append(slice(min(max(low, 0), self.resolution),
-                                min(max(high, 0), self.resolution)))
+            low = math.floor((middle[k] - half + 1) * scale - margin)
+            high = math.ceil((middle[k] + half + 1) * scale + margin)
+            slices.append(
+                slice(min(max(low, 0), self.resolution), min(max(high, 0), self.resolution))
+            )
         return slices[0], slices[1]
 
     def turn_light(self, light: Vector) -> Vector:
@@ -116,20 +124,29 @@ def is_empty(box: Box) -> bool:
 
 @dataclass
 class Hit:
-    """Front hits (h w). `point` in head coordinates, `unit` the same over the radii.
+    """Front hits (h w).
 
-    `inside` is the signed distance to the outline in head units, positive within; outside, the
-    other fields hold the ray's closest approach.
+    `point` is in head coordinates (from an ellipsoid's centre), `unit` the same over the radii and
+    `far` the ellipsoid's second meeting over the radii. `inside` is the signed distance to the
+    outline in head units, positive within; outside, the other fields hold the ray's closest
+    approach.
     """
 
     depth: np.ndarray
     inside: np.ndarray
     unit: tuple[np.ndarray, np.ndarray, np.ndarray]
     point: tuple[np.ndarray, np.ndarray, np.ndarray]
+    far: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
 
 def meet_ellipsoid(
-    view: View, x: np.ndarray, y: np.ndarray, centre: Vector, radii: Vector, tilt: float = 0.0
+    view: View,
+    x: np.ndarray,
+    y: np.ndarray,
+    centre: Vector,
+    radii: Vector,
+    tilt: float = 0.0,
+    with_far: bool = False,
 ) -> Hit:
     """Hits of an ellipsoid; `tilt` (radians) brings its lower end forward.
 
@@ -140,10 +157,20 @@ def meet_ellipsoid(
     if tilt:
         sine, cosine = numerics.sin_cos(tilt)
         down, front = start[1], start[2]
-        start[1] = tuple(cosine * d + sine * f for d, f in zip(down, front, strict=True))
-        start[2] = tuple(cosine * f - sine * d for d, f in zip(down, front, strict=True))
-        toward[1], toward[2] = (cosine * toward[1] + sine * toward[2],
-                                cosine * toward[2] - sine * toward[1])
+        start[1] = (
+            cosine * down[0] + sine * front[0],
+            cosine * down[1] + sine * front[1],
+            cosine * down[2] + sine * front[2],
+        )
+        start[2] = (
+            cosine * front[0] - sine * down[0],
+            cosine * front[1] - sine * down[1],
+            cosine * front[2] - sine * down[2],
+        )
+        toward[1], toward[2] = (
+            cosine * toward[1] + sine * toward[2],
+            cosine * toward[2] - sine * toward[1],
+        )
     start = [(r[0] / s, r[1] / s, r[2] / s) for r, s in zip(start, radii, strict=True)]
     ray = [t / s for t, s in zip(toward, radii, strict=True)]
     quadratic = sum(r * r for r in ray)
@@ -154,18 +181,20 @@ def meet_ellipsoid(
     forward = np.sqrt(np.maximum(within, 0.0) * (1.0 / quadratic))
     unit = [n + forward * r for n, r in zip(near, ray, strict=True)]
     point = [u * s for u, s in zip(unit, radii, strict=True)]
+    far = [n - forward * r for n, r in zip(near, ray, strict=True)] if with_far else []
     smallest = min(radii)
     return Hit(
         depth=closest + forward,
         inside=within * (0.5 * (smallest + radii[0]) * 0.5),
         unit=(unit[0], unit[1], unit[2]),
         point=(point[0], point[1], point[2]),
+        far=(far[0], far[1], far[2]) if with_far else None,
     )
 
 
 @dataclass(frozen=True)
 class Egg:
-    """A face: an ellipsoid whose lower half narrows towards the chin (`taper`), or less (`square`)."""
+    """A face: an ellipsoid that narrows towards the chin (`taper`), or less so (`square`)."""
 
     width: float
     depth: float
@@ -177,8 +206,11 @@ class Egg:
     def front(self, y: float) -> float:
         """z of the surface at x = 0."""
         t = min(max(y, 0.0) / self.chin, 1.0)
-        height = y * y / (self.top * self.top) if y < 0 else t * t * (
-            1 - self.square + self.square * t * t)
+        height = (
+            y * y / (self.top * self.top)
+            if y < 0
+            else t * t * (1 - self.square + self.square * t * t)
+        )
         return self.depth * (1 - 0.5 * self.taper * t * t) * math.sqrt(max(1 - height, 0.0))
 
 
@@ -192,7 +224,7 @@ def meet_egg(
     """
     start = [x * r[0] + (y * r[1] + r[2]) for r in view.start]
     ray_x, ray_y, ray_z = view.toward
-    depth: np.ndarray | float = 0.55
+    depth = np.float32(0.55) + 0 * start[2]
     for _ in range(2):
         height = start[1] + ray_y * depth
         below = np.minimum(np.maximum(height, 0.0), egg.chin)

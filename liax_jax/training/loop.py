@@ -1,0 +1,272 @@
+"""The training run, top to bottom."""
+
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from clu import parameter_overview
+from ml_collections import ConfigDict
+
+from liax_jax.checkpoint import Checkpoints, abstract_state, claim_workdir
+from liax_jax.data.clips import ClipSet
+from liax_jax.data.pipeline import build_clips, make_train_iterator
+from liax_jax.evaluation import make_reenactment_fns, write_reenactment_video
+from liax_jax.models import perceptual
+from liax_jax.training import runtime, sharding
+from liax_jax.training.reporting import Reporter, progress_bar
+from liax_jax.training.state import TrainState, build_networks, create_train_state, model_config
+from liax_jax.training.step import make_train_step
+from liax_jax.visualization import save_png, training_panel
+
+PANEL_EXAMPLES = 4
+VIDEO_FRAMES = 100
+
+
+class TrainingDiverged(RuntimeError):
+    """Too many updates in a row had gradients that were not finite."""
+
+
+def check_config(config: ConfigDict) -> None:
+    """Raises ValueError, naming the field, for a config that can't be trained."""
+    model_config(config)
+    for field in ("log_every", "panel_every", "video_every", "checkpoint_every"):
+        if config[field] < 0:
+            raise ValueError(f"{field} = {config[field]}: must be 0 (never) or a number of steps")
+    for field in ("train_steps", "batch_size", "keep_checkpoints", "max_nonfinite_steps"):
+        if config[field] < 1:
+            raise ValueError(f"{field} = {config[field]}: must be 1 or more")
+    if config.checkpoint_every < 1:
+        raise ValueError("checkpoint_every = 0: a run has to save its work; give a number of steps")
+    if not 1 <= config.loss.l1_scales <= config.model.resolution.bit_length():
+        raise ValueError(
+            f"loss.l1_scales = {config.loss.l1_scales}: must lie between 1 and "
+            f"{config.model.resolution.bit_length()} at {config.model.resolution} pixels"
+        )
+    if config.loss.perceptual:
+        perceptual.check_scales(config.model.resolution, config.perceptual.scales)
+        if not config.perceptual.weights:
+            raise ValueError(
+                "perceptual.weights is empty: give the path of torchvision's vgg19-*.pth (or the "
+                'same as .safetensors), say "random", or set loss.perceptual = 0'
+            )
+
+
+def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
+    """Trains an animator, or goes on training where `workdir` left off.
+
+    Args:
+      config: every field of `configs/default.py`.
+      workdir: gets config.json, checkpoints/, metrics.jsonl, tensorboard/, panels/ and videos/.
+
+    Returns:
+      The last state, saved.
+
+    Raises:
+      ValueError: config, data or workdir can't be used; says what to do.
+      TrainingDiverged: too many steps in a row with gradients that aren't finite.
+    """
+    check_config(config)
+    workdir = Path(workdir)
+    first_process = jax.process_index() == 0
+    if jax.default_backend() == "cpu":
+        runtime.keep_freed_memory()
+    mesh = sharding.make_mesh()
+    sharding.check_batch(mesh, config.batch_size, config.accumulation_steps)
+    train_clips = build_clips(config.data, config.model.resolution, "train")
+    eval_clips = build_clips(config.data, config.model.resolution, "eval")
+    frozen = None
+    if config.loss.perceptual:
+        frozen = perceptual.perceptual_params(config.perceptual.weights, config.seed)
+    claim_workdir(config, workdir)
+
+    everywhere = sharding.replicated(mesh)
+    create = jax.jit(lambda: create_train_state(config), out_shardings=everywhere)
+    checkpoints = Checkpoints(workdir, config.keep_checkpoints)
+    like = abstract_state(jax.eval_shape(create), everywhere)
+    state = checkpoints.restore_latest(like) or create()
+    first_step = int(state.step)
+    _describe(config, state, train_clips, eval_clips, mesh, first_step)
+
+    frozen = jax.device_put(frozen, everywhere)
+    train_step = jax.jit(
+        make_train_step(config),
+        in_shardings=(everywhere, sharding.batch_sharding(mesh), everywhere),
+        out_shardings=(everywhere, everywhere),
+        donate_argnums=0,
+    )
+    batches = make_train_iterator(
+        train_clips,
+        batch_size=config.batch_size,
+        seed=config.data.seed,
+        start_step=first_step,
+        num_workers=config.data.num_workers,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    pictures = _Pictures(config, workdir, train_clips, eval_clips)
+    reporter = Reporter(workdir, first_step, enabled=first_process)
+    bar = progress_bar(config.train_steps, first_step, config.batch_size, first_process)
+    clock = _Clock(config, first_step)
+    reason = "finished"
+    with runtime.stop_signals() as stop_requested, closing(reporter), closing(checkpoints), bar:
+        previous: dict[str, jax.Array] | None = None
+        for step in range(first_step + 1, config.train_steps + 1):
+            with clock.waiting():
+                batch = sharding.shard_batch(next(batches), mesh)
+            state, metrics = train_step(state, batch, frozen)
+            # The step before is finished by now: looking at it doesn't make the device wait.
+            _stop_if_diverged(previous, step - 1, config)
+            previous = metrics
+            bar.update(config.batch_size)
+            if _due(step, config.log_every, config.train_steps):
+                values = {name: float(value) for name, value in metrics.items()}
+                reporter.metrics(step, values | clock.lap(step))
+                bar.set_postfix(psnr=f"{values['psnr']:.2f}", loss=f"{values['loss/total']:.4f}")
+            if first_process and _due(step, config.panel_every, config.train_steps):
+                reporter.picture("panel", step, pictures.panel(state, step))
+            if first_process and _due(step, config.video_every, config.train_steps):
+                pictures.video(state, step)
+            stopped_by = stop_requested()
+            if stopped_by or clock.out_of_time():
+                reason = f"stopped by {stopped_by}" if stopped_by else "time is up"
+                break
+            if _due(step, config.checkpoint_every, config.train_steps):
+                checkpoints.save(state)
+        _stop_if_diverged(previous, int(state.step), config)
+        checkpoints.save(state)
+    batches.close()
+    logging.info(
+        "%s at step %d of %d; saved in %s", reason, state.step, config.train_steps, workdir
+    )
+    return state
+
+
+def _due(step: int, interval: int, last: int) -> bool:
+    return bool(interval) and (step % interval == 0 or step == last)
+
+
+def _stop_if_diverged(metrics: dict[str, Any] | None, step: int, config: ConfigDict) -> None:
+    """Raises TrainingDiverged, naming the terms, after too many skipped updates in a row."""
+    if metrics is None or metrics["skipped_in_row"] < config.max_nonfinite_steps:
+        return
+    values = {name: float(value) for name, value in metrics.items()}
+    terms = [name for name, value in values.items() if not np.isfinite(value)]
+    # The terms themselves, if one of them is to blame; else only their gradients overflowed.
+    losses = [n for n in terms if n.startswith("loss/") and n != "loss/total"] or terms
+    raise TrainingDiverged(
+        f"gradients were not finite for {int(values['skipped_in_row'])} steps in a row, up to step "
+        f"{step}: {', '.join(losses)}. Those updates were skipped, and the last checkpoint is "
+        "sound. Lower the learning rate or the weight of that term, set clip_norm, or look at the "
+        "data, and start again"
+    )
+
+
+def _describe(
+    config: ConfigDict,
+    state: TrainState,
+    train_clips: ClipSet,
+    eval_clips: ClipSet,
+    mesh: jax.sharding.Mesh,
+    first_step: int,
+) -> None:
+    """Logs what is about to run."""
+    parameter_overview.log_parameter_overview(
+        state.generator.params, include_stats=False, msg="animator"
+    )
+    if state.discriminator is not None:
+        count = parameter_overview.count_parameters(state.discriminator.params)
+        logging.info("discriminator: %s parameters", f"{count:,}")
+    logging.info(
+        "%d clips (%d frames) to train on, %d (%d) to evaluate; %d %s device(s)",
+        len(train_clips),
+        sum(train_clips.lengths),
+        len(eval_clips),
+        sum(eval_clips.lengths),
+        mesh.size,
+        jax.default_backend(),
+    )
+    if first_step:
+        logging.info("going on from step %d of %d", first_step, config.train_steps)
+
+
+class _Clock:
+    """Rates, waiting time and the limit on training time."""
+
+    def __init__(self, config: ConfigDict, first_step: int):
+        self._batch_size = config.batch_size
+        self._limit = config.max_minutes * 60
+        self._start = self._lap_start = time.monotonic()
+        self._lap_step = first_step
+        self._waited = self._waiting_since = 0.0
+
+    def waiting(self) -> "_Clock":
+        """A context that counts as waiting for data."""
+        return self
+
+    def __enter__(self) -> None:
+        self._waiting_since = time.monotonic()
+
+    def __exit__(self, *_) -> None:
+        self._waited += time.monotonic() - self._waiting_since
+
+    def lap(self, step: int) -> dict[str, float]:
+        """Images per second and share of time spent waiting for data, since the last lap."""
+        now = time.monotonic()
+        seconds = now - self._lap_start
+        images = (step - self._lap_step) * self._batch_size
+        values = {"images_per_second": images / seconds, "data_wait_share": self._waited / seconds}
+        self._lap_start, self._lap_step, self._waited = now, step, 0.0
+        return values
+
+    def out_of_time(self) -> bool:
+        return bool(self._limit) and time.monotonic() - self._start > self._limit
+
+
+class _Pictures:
+    """Panels and reenactment videos of a run, always of the same examples."""
+
+    def __init__(self, config: ConfigDict, workdir: Path, train_clips: ClipSet, eval_clips: ClipSet):
+        self._workdir = workdir
+        self._animator, _ = build_networks(config)
+        self._clips = eval_clips
+        self._batch_size = config.eval.batch_size
+        self._examples = _panel_examples(train_clips, eval_clips)
+        self._apply = jax.jit(lambda params, s, d: self._animator.apply({"params": params}, s, d))
+
+    def _params(self, state: TrainState) -> Any:
+        ema = state.generator.ema
+        return state.generator.params if ema is None else ema
+
+    def panel(self, state: TrainState, step: int) -> np.ndarray:
+        """Writes panels/STEP.png: half of its rows from training clips, half from unseen ones."""
+        source, driving = (x.astype(np.float32) / 127.5 - 1 for x in self._examples)
+        params = jax.device_get(self._params(state))
+        image, out = jax.device_get(self._apply(params, source, driving))
+        picture = training_panel(source, driving, image, out)
+        save_png(self._workdir / "panels" / f"{step:08d}.png", picture)
+        return picture
+
+    def video(self, state: TrainState, step: int) -> None:
+        """Writes videos/STEP.mp4: the first evaluation clip, reenacted from its first frame."""
+        fns = make_reenactment_fns(self._animator, jax.device_get(self._params(state)))
+        path = self._workdir / "videos" / f"{step:08d}.mp4"
+        path.parent.mkdir(exist_ok=True)
+        write_reenactment_video(
+            fns, self._clips, 0, path, batch_size=self._batch_size, max_frames=VIDEO_FRAMES
+        )
+
+
+def _panel_examples(train_clips: ClipSet, eval_clips: ClipSet) -> tuple[np.ndarray, np.ndarray]:
+    """(2·n, R, R, 3) uint8 sources and driving frames, from spread clips and spread frames."""
+    sources, driving = [], []
+    for clips in (train_clips, eval_clips):
+        for i in range(PANEL_EXAMPLES):
+            clip = i * len(clips) // PANEL_EXAMPLES
+            length = clips.lengths[clip]
+            sources.append(clips.frame(clip, 0))
+            driving.append(clips.frame(clip, max(1, (i + 1) * length // (PANEL_EXAMPLES + 1))))
+    return np.stack(sources), np.stack(driving)

@@ -1,0 +1,224 @@
+"""One training step: a pure function (state, batch) → (state, metrics)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from liax_jax import losses
+from liax_jax.metrics import coefficients
+from liax_jax.metrics.psnr import peak_signal_to_noise_ratio
+from liax_jax.models import Animator, Discriminator
+from liax_jax.training.state import NetworkState, Params, TrainState, build_networks, build_optimizer
+
+Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]
+
+
+def make_train_step(
+    config: ConfigDict,
+) -> Callable[[TrainState, Batch, Any], tuple[TrainState, Metrics]]:
+    """Builds the step of a run's config, ready for `jax.jit`.
+
+    The step takes the state, a batch {"source", "driving"} of (b, R, R, 3) uint8, and the frozen
+    parameters of the perceptual network (None without that term). It makes one generator and one
+    discriminator update from the same forward pass, as LIA's trainer does, and returns the new
+    state and a dict of float32 scalars. Randomness is folded from the step number.
+    """
+    animator, discriminator = build_networks(config)
+    optimizers = {
+        "generator": build_optimizer(config.generator_optimizer, config.train_steps),
+        "discriminator": build_optimizer(config.discriminator_optimizer, config.train_steps),
+    }
+
+    def train_step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Metrics]:
+        batch = _augment(_to_float(batch), config, state.step)
+
+        def gradients_of(micro_batch: Batch):
+            return _gradients(config, animator, discriminator, state, micro_batch, frozen)
+
+        gradients, metrics = _accumulate(gradients_of, batch, config.accumulation_steps)
+        norms = {name: optax.global_norm(gradient) for name, gradient in gradients.items()}
+        metrics |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
+        finite = jnp.all(jnp.isfinite(jnp.stack(list(norms.values()))))
+        networks = {
+            name: _update(
+                getattr(state, name), gradient, optimizers[name], config.ema_decay, state.step, finite
+            )
+            for name, gradient in gradients.items()
+        }
+        state = state.replace(
+            step=state.step + 1,
+            skipped=state.skipped + jnp.where(finite, 0, 1),
+            skipped_in_row=jnp.where(finite, 0, state.skipped_in_row + 1),
+            **networks,
+        )
+        metrics |= {"skipped": state.skipped, "skipped_in_row": state.skipped_in_row}
+        return state, {name: value.astype(jnp.float32) for name, value in metrics.items()}
+
+    return train_step
+
+
+def _to_float(batch: Batch) -> Batch:
+    """uint8 [0, 255] → float32 [-1, 1]; floating-point pictures pass."""
+    return {
+        name: x.astype(jnp.float32) / 127.5 - 1 if x.dtype == jnp.uint8 else x
+        for name, x in batch.items()
+    }
+
+
+def _augment(batch: Batch, config: ConfigDict, step: jax.Array) -> Batch:
+    """Mirrors source and driving together, half of the time."""
+    if not config.data.flip:
+        return batch
+    key = jax.random.fold_in(jax.random.key(config.seed), step)
+    flip = jax.random.bernoulli(key, 0.5, (batch["source"].shape[0], 1, 1, 1))
+    return {name: jnp.where(flip, x[:, :, ::-1], x) for name, x in batch.items()}
+
+
+def _accumulate(gradients_of: Callable, batch: Batch, count: int):
+    """Mean of gradients and metrics over `count` micro-batches, one at a time."""
+    if count == 1:
+        return gradients_of(batch)
+
+    def split(x):
+        # Every micro-batch takes an example from each stretch of `count`: a batch that is sharded
+        # over devices stays where it is.
+        return x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
+
+    micro_batches = jax.tree.map(split, batch)
+    shapes = jax.eval_shape(gradients_of, jax.tree.map(lambda x: x[0], micro_batches))
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+    def add(total, micro_batch):
+        return jax.tree.map(jnp.add, total, gradients_of(micro_batch)), None
+
+    total, _ = jax.lax.scan(add, zeros, micro_batches)
+    return jax.tree.map(lambda x: x / count, total)
+
+
+def _gradients(
+    config: ConfigDict,
+    animator: Animator,
+    discriminator: Discriminator | None,
+    state: TrainState,
+    batch: Batch,
+    frozen: Any,
+) -> tuple[dict[str, Params], Metrics]:
+    """Gradients of both networks by name, and metrics, from one forward pass of the generator."""
+    source, driving = batch["source"], batch["driving"]
+    generator_gradient = jax.grad(_generator_loss, has_aux=True)
+    gradient, (image, out, metrics) = generator_gradient(
+        state.generator.params, config, animator, discriminator, state, source, driving, frozen
+    )
+    gradients = {"generator": gradient}
+    metrics |= _model_metrics(image, out, driving)
+    if discriminator is not None and state.discriminator is not None:
+        discriminator_gradient = jax.grad(_discriminator_loss, has_aux=True)
+        gradients["discriminator"], more = discriminator_gradient(
+            state.discriminator.params, config, discriminator, state.step, image, driving
+        )
+        metrics |= more
+    return gradients, metrics
+
+
+def _generator_loss(
+    params: Params,
+    config: ConfigDict,
+    animator: Animator,
+    discriminator: Discriminator | None,
+    state: TrainState,
+    source: jax.Array,
+    driving: jax.Array,
+    frozen: Any,
+):
+    """ℒ = L1 + λ₁·VGG + ℒ_adv + λ₂·S(𝒜_{r→d}) (eq. 9); each term reported as `loss/name`."""
+    image, out = animator.apply({"params": params}, source, driving)
+    weights, terms = config.loss, {}
+    terms["l1"] = losses.multiscale_l1(image, driving, weights.l1_scales)
+    terms["sparsity"] = losses.sparsity(out["alpha_r2t"])
+    if weights.perceptual:
+        terms["perceptual"] = losses.perceptual_distance(
+            frozen, image, driving, config.perceptual.scales, config.perceptual.layer_weights
+        )
+    if discriminator is not None:
+        logits = discriminator.apply({"params": state.discriminator.params}, image)
+        terms["adversarial"] = losses.adversarial_generator(logits)
+    total, means = losses.weighted_total(terms, weights)
+    metrics = {"loss/total": total} | {f"loss/{name}": mean for name, mean in means.items()}
+    return total, (image, out, metrics)
+
+
+def _discriminator_loss(
+    params: Params,
+    config: ConfigDict,
+    discriminator: Discriminator,
+    step: jax.Array,
+    fake: jax.Array,
+    real: jax.Array,
+):
+    """softplus(D(x̂)) + softplus(−D(x_d)), plus lazy R1: γ/2·‖∇D‖²·interval every n-th step."""
+
+    def score(x):
+        return discriminator.apply({"params": params}, x)
+
+    fake_logits, real_logits = score(jax.lax.stop_gradient(fake)), score(real)
+    total = losses.adversarial_discriminator(fake_logits, real_logits).mean()
+    metrics = {
+        "loss/discriminator": total,
+        "discriminator/real": real_logits.mean(),
+        "discriminator/fake": fake_logits.mean(),
+    }
+    fields = config.discriminator
+    if fields.r1_weight:
+        penalty = jax.lax.cond(
+            step % fields.r1_interval == 0,
+            lambda: losses.r1_penalty(score, real).mean(),
+            lambda: jnp.zeros(()),
+        )
+        total = total + fields.r1_weight / 2 * fields.r1_interval * penalty
+        metrics["loss/r1"] = penalty
+    return total, metrics
+
+
+def _model_metrics(image: jax.Array, out: dict[str, jax.Array], driving: jax.Array) -> Metrics:
+    """What a person wants to see of a step, beside the losses."""
+    alpha, finest = out["alpha_r2t"], image.shape[1]
+    offset = jnp.tanh(out[f"flow/{finest}"][..., :2])
+
+    def unit(x):  # [-1, 1] → [0, 1]
+        return (jnp.clip(x, -1, 1) + 1) / 2
+
+    return {
+        "psnr": peak_signal_to_noise_ratio(unit(image), unit(driving)).mean(),
+        "alpha/mean_abs": jnp.abs(alpha).mean(),
+        "alpha/gini": coefficients.gini(alpha).mean(),
+        "alpha/active_vectors": coefficients.active_vectors(alpha).mean(dtype=jnp.float32),
+        "alpha/effective_vectors": coefficients.effective_vectors(alpha).mean(),
+        # In pixels: the grid's unit is half the picture.
+        "flow/mean_pixels": jnp.linalg.norm(offset, axis=-1).mean() * finest / 2,
+        "mask/mean": out[f"mask/{finest}"].mean(),
+    }
+
+
+def _update(
+    network: NetworkState,
+    gradient: Params,
+    optimizer: optax.GradientTransformation,
+    ema_decay: float,
+    step: jax.Array,
+    finite: jax.Array,
+) -> NetworkState:
+    """Gradients → optimiser → moving average, for either network; unchanged where not finite."""
+    updates, opt_state = optimizer.update(gradient, network.opt_state, network.params)
+    params = optax.apply_updates(network.params, updates)
+    ema = network.ema
+    if ema is not None:
+        # Ramped up, so that the first steps don't average with the initialisation.
+        decay = jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
+        ema = optax.incremental_update(params, ema, 1 - decay)
+    updated = NetworkState(params, opt_state, ema)
+    return jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, network)
