@@ -12,9 +12,9 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from absl import logging
 from ml_collections import ConfigDict
 
+from liax_jax.log import logger
 from liax_jax.training.state import TrainState
 
 class WorkdirError(ValueError):
@@ -84,7 +84,7 @@ class Checkpoints:
                 return self._manager.restore(step, args=ocp.args.StandardRestore(like))
             except Exception as error:  # Orbax and TensorStore raise many kinds for broken files
                 moved = self._set_aside(step)
-                logging.error(
+                logger.error(
                     "checkpoint of step %d can't be read (%s); moved to %s, trying the one before",
                     step,
                     _first_line(error),

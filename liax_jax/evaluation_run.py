@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from absl import logging
 from ml_collections import ConfigDict
 
 from liax_jax.checkpoint import abstract_state, check_same_model, restore_params
 from liax_jax.data.pipeline import build_clips
 from liax_jax.evaluation import make_reenactment_fns, self_reenactment
+from liax_jax.log import logger
 from liax_jax.training import runtime
 from liax_jax.training.state import build_networks, create_train_state
 
@@ -32,7 +32,7 @@ def evaluate_workdir(config: ConfigDict, workdir: str | Path) -> dict[str, Any]:
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = abstract_state(jax.eval_shape(lambda: create_train_state(config)), device)
     params, step = restore_params(workdir, like, config.eval.use_ema)
-    logging.info("checkpoint of step %d; %d clips", step, len(clips))
+    logger.info("checkpoint of step %d; %d clips", step, len(clips))
     animator, _ = build_networks(config)
     results = self_reenactment(
         make_reenactment_fns(animator, params),
@@ -42,5 +42,5 @@ def evaluate_workdir(config: ConfigDict, workdir: str | Path) -> dict[str, Any]:
         out_dir=workdir / "eval",
         videos=config.eval.videos,
     )
-    logging.info("results, table and videos are in %s", workdir / "eval")
+    logger.info("results, table and videos are in %s", workdir / "eval")
     return results

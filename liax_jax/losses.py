@@ -23,7 +23,7 @@ def multiscale_l1(image: jax.Array, target: jax.Array, num_scales: int) -> jax.A
 
     Coarse scales give a misplaced head a gradient where no pixel overlaps. (b, h, w, 3) → (b,).
     """
-    total = 0.0
+    total = jnp.zeros(image.shape[0], jnp.float32)
     for scale in range(num_scales):
         if scale:
             image, target = (

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from liax_jax.cli import main
 from liax_jax.data.records import RecordClips
 from liax_jax.data.video_io import write_video

@@ -175,7 +175,7 @@ def extract_all(sources: Sequence[clips.ClipSource], spool_folder: Path, options
     spools = [spool_folder / f"{number:08d}" for number in range(len(sources))]
     counts = _Counts(bar, len(sources))
     if workers == 1:
-        for source, spool in zip(sources, spools):
+        for source, spool in zip(sources, spools, strict=True):
             result = extract(source, spool, options, 0, counts.add)
             counts.clip_done()
             yield spool, result
@@ -189,7 +189,7 @@ def extract_all(sources: Sequence[clips.ClipSource], spool_folder: Path, options
             initargs=(frames, num_bytes, stop)))
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         stack.callback(stop.set)
-        waiting = iter(zip(sources, spools))
+        waiting = iter(zip(sources, spools, strict=True))
         running: collections.deque[tuple[Path, concurrent.futures.Future[Extracted]]]
         running = collections.deque()
         while True:

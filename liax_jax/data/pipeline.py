@@ -209,7 +209,8 @@ def build_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
         split: "train" or "eval".
 
     Raises:
-        ValueError: unknown kind or split, no path, another resolution, or an empty split.
+        ValueError: unknown kind or split, no path, a split that the records do not have, or
+            records of another resolution.
         FileNotFoundError: the path does not hold records.
     """
     if split not in ("train", "eval"):
@@ -242,6 +243,9 @@ def _procedural_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
     num_clips = config.num_clips if split == "train" else config.num_eval_clips
     # Two streams of seeds that never meet: no identity of training appears in the evaluation.
     seed = 2 * data_config.seed + (split == "eval")
+    distribution = config.distribution
+    if not isinstance(distribution, str):
+        distribution = dict(distribution)  # factor -> distribution
     return ProceduralClips(resolution=resolution, num_clips=num_clips,
                            frames_per_clip=config.frames_per_clip, seed=seed,
-                           distribution=config.distribution)
+                           distribution=distribution)

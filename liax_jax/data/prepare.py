@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -65,9 +65,9 @@ class Summary:
         return lines
 
 
-def prepare(videos: str | os.PathLike[str], out: str | os.PathLike[str], options: extraction.FrameOptions, *,
-            val_names: Sequence[str] = (), val_fraction: float | None = None,
-            workers: int | None = None, overwrite: bool = False,
+def prepare(videos: str | os.PathLike[str], out: str | os.PathLike[str],
+            options: extraction.FrameOptions, *, val_names: Sequence[str] = (),
+            val_fraction: float | None = None, workers: int | None = None, overwrite: bool = False,
             progress: bool = True) -> Summary:
     """Reads every clip below a folder and writes frame records (see `records`).
 
@@ -91,7 +91,14 @@ def prepare(videos: str | os.PathLike[str], out: str | os.PathLike[str], options
     """
     videos, out = Path(videos), Path(out).absolute()
     sources = clips.find_clips(videos)
-    splits = assign_splits(sources, val_names, val_fraction)
+    planned = assign_splits(sources, val_names, val_fraction)
+
+    def split_usable(numbers: list[int]) -> list[str]:
+        if val_names or sources[0].split is not None:
+            return [planned[number] for number in numbers]
+        # Drawn anew, so that no split is left without a clip because its clips were broken.
+        return assign_splits([sources[number] for number in numbers], (), val_fraction)
+
     _check_out(out, overwrite)
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
@@ -101,7 +108,7 @@ def prepare(videos: str | os.PathLike[str], out: str | os.PathLike[str], options
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     try:
-        summary = _write(videos, partial, out, sources, splits, options,
+        summary = _write(videos, partial, out, sources, split_usable, options,
                          min(workers, len(sources)), progress)
         if out.exists():
             shutil.rmtree(out)
@@ -176,41 +183,47 @@ def _splits_by_name(sources: Sequence[clips.ClipSource], val_names: Sequence[str
 
 
 def _write(videos: Path, partial: Path, out: Path, sources: Sequence[clips.ClipSource],
-           splits: Sequence[str], options: extraction.FrameOptions, workers: int,
-           progress: bool) -> Summary:
+           split_usable: Callable[[list[int]], list[str]], options: extraction.FrameOptions,
+           workers: int, progress: bool) -> Summary:
+    """Writes the records and the index; `split_usable` splits the clips of given numbers."""
     start = time.monotonic()
     spool_folder = partial / "spool"
     spool_folder.mkdir()
     writer = records.RecordWriter(partial, options.resolution)
     summary = Summary(out, options.resolution, found=len(sources))
+    usable, num_frames = [], []
     bar = tqdm(total=sum(source.num_bytes for source in sources), disable=not progress,
                file=sys.stderr, dynamic_ncols=True, smoothing=0.1,
                bar_format="{percentage:3.0f}%|{bar}|{postfix} [{elapsed} < {remaining}]")
     with bar:
-        for source, split, (spool, result) in zip(
-                sources, splits,
+        for number, (spool, result) in enumerate(
                 extraction.extract_all(sources, spool_folder, options, workers, bar)):
+            source = sources[number]
             if result.problem:
                 summary.skipped.append((source.name, result.problem, result.detail))
                 tqdm.write(f"skipped {source.path}: {result.problem}: {result.detail}",
                            file=sys.stderr)
             else:
                 with spool.open("rb") as file:
-                    writer.add_clip(split, source.name, extraction.read_spool(file), fps=result.fps,
+                    writer.add_clip(source.name, extraction.read_spool(file), fps=result.fps,
                                     source=str(source.path.relative_to(videos)),
                                     source_size=(result.height, result.width))
-                count, frames = summary.splits.get(split, (0, 0))
-                summary.splits[split] = (count + 1, frames + result.num_frames)
-                summary.frames += result.num_frames
+                usable.append(number)
+                num_frames.append(result.num_frames)
                 summary.cropped += result.height != result.width
                 summary.enlarged += min(result.height, result.width) < options.resolution
             spool.unlink(missing_ok=True)
-    if not summary.written:
+    if not usable:
         raise ValueError(f"none of the {summary.found} clips in {videos} can be used: "
                          + "; ".join(f"{name}: {detail}"
                                      for name, _, detail in summary.skipped[:3])
                          + ("; …" if len(summary.skipped) > 3 else ""))
-    writer.close()
+    splits = split_usable(usable)
+    writer.close(splits)
+    for split, frames in zip(splits, num_frames, strict=True):
+        clips_before, frames_before = summary.splits.get(split, (0, 0))
+        summary.splits[split] = (clips_before + 1, frames_before + frames)
+    summary.frames = sum(num_frames)
     shutil.rmtree(spool_folder)
     summary.num_bytes = sum(path.stat().st_size for path in partial.iterdir())
     summary.seconds = time.monotonic() - start

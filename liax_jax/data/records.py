@@ -1,11 +1,10 @@
 """Frame records: clips at one resolution in ArrayRecord files, with an index of the clips.
 
-A folder of records holds `index.json` and, for each split, one or more ArrayRecord files whose
-records are single frames (group size 1, so that any frame is read on its own):
+A folder of records holds an index and one or more ArrayRecord files whose records are single
+frames (group size 1, so that any frame is read on its own):
 
-    index.json                   format, version, resolution, and for each split its files and clips
-    train-00000.arrayrecord      the frames of its clips, each clip in one piece
-    val-00000.arrayrecord
+    index.json                   format, version, resolution, files, and for each split its clips
+    frames-00000.arrayrecord     the frames of the clips, each clip in one piece
 
 A record is a header (magic, codec, resolution, frame number, CRC-32) followed by the image.
 
@@ -19,9 +18,9 @@ Codecs: lossless WebP by default, JPEG if asked for. Measured on one core with P
     WebP lossless, m 4    16.3   10.9          2,790
     JPEG q 95, 4:4:4       8.1    0.1          5,160     (44 dB)
 
-A training step takes two frames an example, so one core feeds some 1,700 examples a second; lossless
-keeps the block artefacts of JPEG out of what the discriminator calls real. Raw pixels would be 2.7
-times as much to store and to move for a decoding time that training does not notice.
+A training step takes two frames an example, so one core feeds some 1,700 examples a second.
+Lossless keeps the block artefacts of JPEG out of what the discriminator calls real. Raw pixels
+would be 2.7 times as much to store and to move, for a decoding time that training does not notice.
 """
 
 import collections
@@ -68,7 +67,7 @@ class ClipEntry:
 
     Attributes:
         name: unique in its split.
-        file: number of the ArrayRecord file within the split.
+        file: number of the ArrayRecord file.
         first_record: position of the clip's first frame in that file.
         num_frames: number of frames, in consecutive records.
         fps: frames per second, after any stride.
@@ -142,50 +141,55 @@ class RecordWriter:
         self._folder = Path(folder)
         self._resolution = resolution
         self._max_file_bytes = max_file_bytes
-        self._splits: dict[str, dict[str, Any]] = {}
-        self._open: dict[str, ArrayRecordWriter] = {}
+        self._files: list[dict[str, Any]] = []
+        self._clips: list[ClipEntry] = []
+        self._writer: ArrayRecordWriter | None = None
 
-    def add_clip(self, split: str, name: str, records: Iterable[bytes], *, fps: float,
-                 source: str, source_size: tuple[int, int]) -> None:
+    def add_clip(self, name: str, records: Iterable[bytes], *, fps: float, source: str,
+                 source_size: tuple[int, int]) -> None:
         """Appends a clip; its records come from `encode_frame` with t = 0, 1, …"""
-        info = self._splits.setdefault(split, {"files": [], "clips": []})
-        if split not in self._open or info["files"][-1]["bytes"] >= self._max_file_bytes:
-            self._start_file(split)
-        file = info["files"][-1]
+        if self._writer is None or self._files[-1]["bytes"] >= self._max_file_bytes:
+            self._close_file()
+            file_name = f"frames-{len(self._files):05d}.arrayrecord"
+            self._writer = ArrayRecordWriter(str(self._folder / file_name), _WRITER_OPTIONS)
+            self._files.append({"name": file_name, "records": 0, "bytes": 0})
+        file = self._files[-1]
         first, num_frames = file["records"], 0
         for record in records:
-            self._open[split].write(record)
+            self._writer.write(record)
             file["bytes"] += len(record)
             num_frames += 1
         file["records"] += num_frames
-        info["clips"].append(dataclasses.asdict(ClipEntry(
-            name, len(info["files"]) - 1, first, num_frames, fps, source, *source_size)))
+        self._clips.append(ClipEntry(name, len(self._files) - 1, first, num_frames, fps, source,
+                                     *source_size))
 
-    def _start_file(self, split: str) -> None:
-        if split in self._open:
-            self._open.pop(split).close()
-        files = self._splits[split]["files"]
-        name = f"{split}-{len(files):05d}.arrayrecord"
-        self._open[split] = ArrayRecordWriter(str(self._folder / name), _WRITER_OPTIONS)
-        files.append({"name": name, "records": 0, "bytes": 0})
+    def _close_file(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        file = self._files[-1]
+        path = self._folder / file["name"]
+        file["bytes"] = path.stat().st_size
+        # The library does not report every failed write.
+        if _open_reader(path).num_records() != file["records"]:
+            raise OSError(f"{path}: could not be written in full; is the disk full?")
 
-    def close(self) -> None:
+    def close(self, splits: Sequence[str]) -> None:
         """Completes the files and writes the index.
+
+        Args:
+            splits: the split of each clip, in the order in which they were added.
 
         Raises:
             OSError: a file is not complete, as on a full disk.
         """
-        while self._open:
-            self._open.popitem()[1].close()
-        for info in self._splits.values():
-            for file in info["files"]:
-                path = self._folder / file["name"]
-                file["bytes"] = path.stat().st_size
-                # The library does not report every failed write.
-                if _open_reader(path).num_records() != file["records"]:
-                    raise OSError(f"{path}: could not be written in full; is the disk full?")
+        self._close_file()
+        clips: dict[str, list[dict[str, Any]]] = {split: [] for split in sorted(set(splits))}
+        for split, entry in zip(splits, self._clips, strict=True):
+            clips[split].append(dataclasses.asdict(entry))
         index = {"format": FORMAT, "version": VERSION, "resolution": self._resolution,
-                 "splits": self._splits}
+                 "files": self._files, "splits": clips}
         (self._folder / INDEX_NAME).write_text(json.dumps(index, indent=1) + "\n")
 
 
@@ -212,7 +216,7 @@ def read_index(root: str | os.PathLike[str]) -> dict[str, Any]:
             raise RecordsError(
                 f"{path}: format version {index['version']}, this program reads {VERSION}; run "
                 "`liax prepare` again")
-        int(index["resolution"]), index["splits"].items()
+        int(index["resolution"]), list(index["files"]), index["splits"].items()
     except RecordsError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -241,14 +245,14 @@ class RecordClips:
             raise RecordsError(f"{self.root}: has no split {split!r}; it has "
                                f"{', '.join(map(repr, sorted(index['splits'])))}")
         self.resolution: int = index["resolution"]
-        self._files: list[dict[str, Any]] = index["splits"][split]["files"]
-        self.entries = [ClipEntry(**entry) for entry in index["splits"][split]["clips"]]
+        self._files: list[dict[str, Any]] = index["files"]
+        self.entries = [ClipEntry(**entry) for entry in index["splits"][split]]
         self.names: Sequence[str] = tuple(entry.name for entry in self.entries)
         self.lengths: Sequence[int] = tuple(entry.num_frames for entry in self.entries)
         self.fps: Sequence[float] = tuple(entry.fps for entry in self.entries)
         self._readers: collections.OrderedDict[int, ArrayRecordReader] = collections.OrderedDict()
         self._lock = threading.Lock()
-        for file in self._files:
+        for file in (self._files[number] for number in sorted({e.file for e in self.entries})):
             path = self.root / file["name"]
             if not path.is_file():
                 raise FileNotFoundError(f"{path}: missing; run `liax prepare` again")

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from liax_jax.models.config import ModelConfig
 from liax_jax.models.encoder import Encoder
@@ -40,8 +41,12 @@ class Animator(nn.Module):
           out: every intermediate by name: "z_s2r", "alpha_r2s", "alpha_r2t", "z_s2t", and per
             level "feature/r", "flow/r", "grid/r", "mask/r", "warped/r", "rgb/r".
         """
-        z_s2r, features, alpha_r2s = self.encode(source)
-        _, _, alpha_r2t = self.encode(driving)
+        # One pass over both, alternating (s₁, d₁, s₂, d₂, …): half the convolutions to compile, and a
+        # batch that is sharded over devices stays where it is.
+        both = jnp.stack([source, driving], axis=1).reshape(-1, *source.shape[1:])
+        z, features, alpha = self.encode(both)
+        z_s2r, alpha_r2s, alpha_r2t = z[::2], alpha[::2], alpha[1::2]
+        features = {r: feature[::2] for r, feature in features.items()}
         z_s2t = self.navigate(z_s2r, alpha_r2t)
         image, out = self.decode(z_s2t, features)
         out |= {"z_s2r": z_s2r, "alpha_r2s": alpha_r2s, "alpha_r2t": alpha_r2t, "z_s2t": z_s2t}

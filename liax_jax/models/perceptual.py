@@ -5,7 +5,6 @@ tensors as safetensors. Without them the config has to ask for `"random"` in wor
 """
 
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from liax_jax import ops
+from liax_jax.log import logger
 
 # (index in torchvision's `features`, output channels) of the convolutions up to relu5_1; "pool"
 # halves. The taps are the first activation of each of the five stages.
@@ -107,7 +107,7 @@ def _downsampling_matrix(size: int, factor: int) -> np.ndarray:
 
 def random_vgg19(seed: int = 0) -> VGGParams:
     """He-initialised VGG19: random projections, not a perceptual metric. Logged as a warning."""
-    logging.warning(
+    logger.warning(
         'perceptual.weights = "random": the perceptual term compares random projections, not what '
         "people see. Give the path of torchvision's vgg19 weights for the published objective."
     )
@@ -144,7 +144,7 @@ def load_vgg19(path: str | Path) -> VGGParams:
     from liax_jax.weights import read_state_dict
 
     params = vgg19_from_state_dict(read_state_dict(path))
-    logging.info("perceptual weights %s, SHA-256 %s", path.name, _sha256(path))
+    logger.info("perceptual weights %s, SHA-256 %s", path.name, _sha256(path))
     return params
 
 

@@ -49,4 +49,4 @@ class Renderer(nn.Module):
                 y = x
             rgb = ToRGB(name=f"to_rgb_{r}")(x, rgb)
             out[f"rgb/{r}"] = rgb
-        return rgb, out
+        return out[f"rgb/{config.resolution}"], out

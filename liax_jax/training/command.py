@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import ConfigDict, config_flags
+
+from liax_jax.log import show_messages
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, e.g. configs/demo.py.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for checkpoints, logs and pictures.")
@@ -25,9 +27,9 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
         program = Path(sys.argv[0]).name
         if len(arguments) > 1:
             sys.exit(f"{program}: unexpected argument {arguments[1]!r}; see --help")
-        logging.set_verbosity(logging.INFO)
+        show_messages()
         try:
-            function(_CONFIG.value, Path(_WORKDIR.value))
+            function(_CONFIG.value, Path(str(_WORKDIR.value)))
         except TrainingDiverged as error:
             _fail(program, error, status=3)
         except (ValueError, OSError, ImportError) as error:
@@ -37,7 +39,6 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
     app.run(main)
 
 
-def _fail(program: str, error: Exception, status: int) -> None:
-    logging.debug("details", exc_info=error)
+def _fail(program: str, error: Exception, status: int) -> NoReturn:
     print(f"{program}: error: {error}", file=sys.stderr)
     sys.exit(status)

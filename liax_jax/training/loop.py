@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import logging
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
@@ -15,6 +14,7 @@ from liax_jax.checkpoint import Checkpoints, abstract_state, claim_workdir
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.pipeline import build_clips, make_train_iterator
 from liax_jax.evaluation import make_reenactment_fns, write_reenactment_video
+from liax_jax.log import logger
 from liax_jax.models import perceptual
 from liax_jax.training import runtime, sharding
 from liax_jax.training.reporting import Reporter, progress_bar
@@ -24,6 +24,7 @@ from liax_jax.visualization import save_png, training_panel
 
 PANEL_EXAMPLES = 4
 VIDEO_FRAMES = 100
+MAX_OVERVIEW_LINES = 200
 
 
 class TrainingDiverged(RuntimeError):
@@ -139,7 +140,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         _stop_if_diverged(previous, int(state.step), config)
         checkpoints.save(state)
     batches.close()
-    logging.info(
+    logger.info(
         "%s at step %d of %d; saved in %s", reason, state.step, config.train_steps, workdir
     )
     return state
@@ -174,13 +175,14 @@ def _describe(
     first_step: int,
 ) -> None:
     """Logs what is about to run."""
-    parameter_overview.log_parameter_overview(
-        state.generator.params, include_stats=False, msg="animator"
+    table = parameter_overview.get_parameter_overview(
+        state.generator.params, include_stats=False, max_lines=MAX_OVERVIEW_LINES
     )
+    logger.info("animator:\n%s", table)
     if state.discriminator is not None:
         count = parameter_overview.count_parameters(state.discriminator.params)
-        logging.info("discriminator: %s parameters", f"{count:,}")
-    logging.info(
+        logger.info("discriminator: %s parameters", f"{count:,}")
+    logger.info(
         "%d clips (%d frames) to train on, %d (%d) to evaluate; %d %s device(s)",
         len(train_clips),
         sum(train_clips.lengths),
@@ -190,7 +192,7 @@ def _describe(
         jax.default_backend(),
     )
     if first_step:
-        logging.info("going on from step %d of %d", first_step, config.train_steps)
+        logger.info("going on from step %d of %d", first_step, config.train_steps)
 
 
 class _Clock:

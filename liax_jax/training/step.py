@@ -1,5 +1,6 @@
 """One training step: a pure function (state, batch) → (state, metrics)."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,8 @@ def make_train_step(
             )
             for name, gradient in gradients.items()
         }
-        state = state.replace(
+        state = dataclasses.replace(
+            state,
             step=state.step + 1,
             skipped=state.skipped + jnp.where(finite, 0, 1),
             skipped_in_row=jnp.where(finite, 0, state.skipped_in_row + 1),
@@ -144,8 +146,8 @@ def _generator_loss(
         terms["perceptual"] = losses.perceptual_distance(
             frozen, image, driving, config.perceptual.scales, config.perceptual.layer_weights
         )
-    if discriminator is not None:
-        logits = discriminator.apply({"params": state.discriminator.params}, image)
+    if discriminator is not None and state.discriminator is not None:
+        logits: Any = discriminator.apply({"params": state.discriminator.params}, image)
         terms["adversarial"] = losses.adversarial_generator(logits)
     total, means = losses.weighted_total(terms, weights)
     metrics = {"loss/total": total} | {f"loss/{name}": mean for name, mean in means.items()}

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from liax_jax.data.video_io import write_video
 from PIL import Image
+
+from liax_jax.data.video_io import write_video
 
 
 def gradient_clip(num_frames: int = 12, height: int = 48, width: int = 64,

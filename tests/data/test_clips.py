@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from liax_jax.data.clips import find_clips, image_files, read_frame_folder
 from liax_jax.data.video_io import DamagedVideoError, VideoError
 

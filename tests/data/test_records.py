@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.records import (
     RecordClips,
@@ -26,15 +27,14 @@ def frame_of(clip, t):
 
 @pytest.fixture
 def root(tmp_path):
-    """Clips alice and bob in train, in two files; carol in test."""
+    """Clips alice, carol and bob in three files; carol in test, the others in train."""
     folder = tmp_path / "records"
     folder.mkdir()
     writer = RecordWriter(folder, RESOLUTION, max_file_bytes=1000)
-    for name, split in (("alice", "train"), ("carol", "test"), ("bob", "train")):
-        writer.add_clip(split, name, (encode_frame(frame_of(name, t), t)
-                                      for t in range(LENGTHS[name])),
-                        fps=25.0, source=f"{name}.mp4", source_size=(48, 64))
-    writer.close()
+    for name in ("alice", "carol", "bob"):
+        records = (encode_frame(frame_of(name, t), t) for t in range(LENGTHS[name]))
+        writer.add_clip(name, records, fps=25.0, source=f"{name}.mp4", source_size=(48, 64))
+    writer.close(["train", "test", "train"])
     return folder
 
 
@@ -52,8 +52,8 @@ def test_lossless_and_complete(root):
     np.testing.assert_array_equal(clips.frame(1, 2), frame_of("bob", 2))
     assert RecordClips(root, "test").names == ("carol",)
     assert sorted(path.name for path in root.iterdir()) == [
-        "index.json", "test-00000.arrayrecord", "train-00000.arrayrecord",
-        "train-00001.arrayrecord"]
+        "frames-00000.arrayrecord", "frames-00001.arrayrecord", "frames-00002.arrayrecord",
+        "index.json"]
 
 
 def test_frames_out_of_range(root):
@@ -90,30 +90,30 @@ def test_any_changed_byte_of_a_record_is_noticed():
 
 def test_corrupt_record_is_named(root):
     """One changed byte in the file: that frame is an error, the others still read."""
-    path = root / "train-00000.arrayrecord"
+    path = root / "frames-00000.arrayrecord"
     content = bytearray(path.read_bytes())
     needle = encode_frame(frame_of("alice", 3), 3)
     content[content.find(needle) + len(needle) // 2] ^= 0x55
     path.write_bytes(content)
     clips = RecordClips(root, "train")
     np.testing.assert_array_equal(clips.frame(0, 2), frame_of("alice", 2))
-    with pytest.raises(RecordsError, match=r"train-00000\.arrayrecord: record 3 \(clip 'alice', "
+    with pytest.raises(RecordsError, match=r"frames-00000\.arrayrecord: record 3 \(clip 'alice', "
                                            r"frame 3\) is damaged: .*run `liax prepare` again"):
         clips.frame(0, 3)
     np.testing.assert_array_equal(clips.frame(0, 4), frame_of("alice", 4))
 
 
 def test_truncated_or_replaced_file(root):
-    path = root / "train-00001.arrayrecord"
+    path = root / "frames-00002.arrayrecord"
     content = path.read_bytes()
     path.write_bytes(content[:-100])
-    with pytest.raises(RecordsError, match=r"train-00001\.arrayrecord: has \d+ bytes where"):
+    with pytest.raises(RecordsError, match=r"frames-00002\.arrayrecord: has \d+ bytes where"):
         RecordClips(root, "train")
     path.write_bytes(b"\0" * len(content))
     with pytest.raises(RecordsError, match="holds 0 records where the index says 3"):
         RecordClips(root, "train").frame(1, 0)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"train-00001\.arrayrecord: missing"):
+    with pytest.raises(FileNotFoundError, match=r"frames-00002\.arrayrecord: missing"):
         RecordClips(root, "train")
 
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+
 from liax_jax.data.video_io import (
     DamagedVideoError,
     VideoError,
@@ -30,7 +31,7 @@ def test_written_video_reads_back(tmp_path, clip_frames):
     back = list(read_video(tmp_path / "new" / "clip.mp4"))
     assert len(back) == 30
     assert all(frame.shape == (48, 64, 3) and frame.dtype == np.uint8 for frame in back)
-    assert min(psnr(a, b) for a, b in zip(back, frames)) > 35
+    assert min(psnr(a, b) for a, b in zip(back, frames, strict=True)) > 35
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["clip.mp4"]
 
 
@@ -61,7 +62,7 @@ def test_other_containers(tmp_path, clip_frames):
         container.mux(stream.encode())
     back = list(read_video(tmp_path / "clip.avi"))
     assert len(back) == 12
-    assert min(psnr(a, b) for a, b in zip(back, clip_frames())) > 30
+    assert min(psnr(a, b) for a, b in zip(back, clip_frames(), strict=True)) > 30
 
 
 def test_rotation_in_the_header_is_applied(tmp_path, make_video):

@@ -1,0 +1,27 @@
+"""The program's own messages: one logger, lines that don't tear the progress bar.
+
+Libraries log through absl at great length; a user of the commands sees their warnings only.
+"""
+
+import logging
+
+from absl import logging as absl_logging
+from tqdm import tqdm
+
+logger = logging.getLogger("liax_jax")
+
+
+class _BarFriendlyHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "" if record.levelno <= logging.INFO else f"{record.levelname}: "
+        tqdm.write(prefix + self.format(record))
+
+
+def show_messages() -> None:
+    """Prints the program's messages, for commands; libraries that import liax_jax decide for
+    themselves what becomes of the logger "liax_jax"."""
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    if not logger.handlers:
+        logger.addHandler(_BarFriendlyHandler())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
