@@ -172,7 +172,8 @@ def bilinear_warp(features: jax.Array, grid: jax.Array, align_corners: bool) -> 
             f"bilinear_warp: features have batch size {features.shape[0]}, the grid "
             f"{grid.shape[0]}; they must agree, or the features' be 1"
         )
-    return _warp(features, grid, align_corners)
+    # Outside jit a NumPy array would reach the custom rule as it is, without `.at`.
+    return _warp(jnp.asarray(features), jnp.asarray(grid), align_corners)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -1,0 +1,58 @@
+# Everything runs in .venv, which is made on first use and renewed when requirements.lock or
+# setup.cfg changes. Another interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+DEMO := runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint clean
+
+help:
+	@echo 'make demo    train the small model on drawn portraits and evaluate it: $(DEMO)'
+	@echo 'make test    run the tests'
+	@echo 'make lint    check style and types'
+	@echo 'make env     only make the environment, $(VENV)'
+	@echo 'make clean   remove the environment and caches; $(DEMO) and other runs stay'
+
+env: $(STAMP)
+
+$(STAMP): requirements.lock setup.cfg pyproject.toml
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo 'make: $(PYTHON) is not installed. Install Python 3.11 or newer, or name it: make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'make: $(PYTHON) is too old; Python 3.11 or newer is needed. Name another: make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo 'make: $(PYTHON) cannot make environments. On Debian: apt install python3-venv'; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+# A run that was stopped goes on; one that is finished is only evaluated again.
+demo: $(STAMP)
+	$(BIN)/python train.py --config configs/demo.py --workdir $(DEMO)
+	$(BIN)/python evaluate.py --config configs/demo.py --workdir $(DEMO)
+	@echo
+	@echo 'Portraits never seen in training, from their first frame and their motion:'
+	@cat $(DEMO)/eval/table.txt
+	@echo
+	@echo 'Pictures during training:  $(DEMO)/panels/*.png'
+	@echo 'Reenactment videos:        $(DEMO)/eval/*.mp4'
+	@echo 'Figures:                   $(DEMO)/eval/results.json'
+	@echo 'Curves:                    $(DEMO)/metrics.jsonl, $(DEMO)/tensorboard'
+	@echo 'To start afresh:           rm -r $(DEMO) && make demo'
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy liax_jax
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find liax_jax configs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,38 @@
+"""A first model of your own clips on two CPU cores: LIA-X in small, 64 px, about an hour.
+
+  liax prepare VIDEOS RECORDS --resolution 64
+  python train.py --config configs/clips_cpu.py --config.data.path=RECORDS --workdir runs/clips
+  python evaluate.py --config configs/clips_cpu.py --config.data.path=RECORDS --workdir runs/clips
+
+L1 over four scales only: on two cores, pictures per second count for more than further terms.
+
+Expected result: reproduces the clips it was trained on; far from good on unseen faces.
+Cost: 60 minutes on two cores, then it stops, saved. The same command goes on for another 60.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    config = default.get_config()
+    config.model.update(
+        resolution=64,
+        width=0.25,
+        num_blocks=1,
+        num_vectors=20,
+        groups=8,
+        base_channels=128,
+        flow_init="identity",
+    )
+    config.loss.update(perceptual=0.0, adversarial=0.0, l1_scales=4)
+    config.generator_optimizer.update(warmup_steps=50, decay_to=0.05, b1=0.9)
+    config.batch_size = 16
+    config.train_steps = 4000
+    config.max_minutes = 60.0
+    config.log_every = 20
+    config.panel_every = 500
+    config.video_every = 1000
+    config.checkpoint_every = 500
+    return config
