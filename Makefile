@@ -1,5 +1,5 @@
 # Everything runs in .venv, which is made on first use and renewed when requirements.lock or
-# setup.cfg changes. Another interpreter: make test PYTHON=python3.12
+# setup.cfg changes. Another interpreter: make clean, then make test PYTHON=python3.12
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,18 +26,16 @@ $(STAMP): requirements.lock setup.cfg pyproject.toml
 	  { echo 'make: $(PYTHON) is too old; Python 3.11 or newer is needed. Name another: make PYTHON=python3.12'; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo 'make: $(PYTHON) cannot make environments. On Debian: apt install python3-venv'; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-# A run that was stopped goes on; one that is finished is only evaluated again.
+# A run that was stopped goes on; one that is finished is only evaluated again, on portraits never
+# seen in training. Other fields: make demo DEMO_FLAGS='--config.train_steps=20' DEMO=runs/try
 demo: $(STAMP)
-	$(BIN)/python train.py --config configs/demo.py --workdir $(DEMO)
-	$(BIN)/python evaluate.py --config configs/demo.py --workdir $(DEMO)
-	@echo
-	@echo 'Portraits never seen in training, from their first frame and their motion:'
-	@cat $(DEMO)/eval/table.txt
+	$(BIN)/python train.py --config configs/demo.py --workdir $(DEMO) $(DEMO_FLAGS)
+	$(BIN)/python evaluate.py --config configs/demo.py --workdir $(DEMO) $(DEMO_FLAGS)
 	@echo
 	@echo 'Pictures during training:  $(DEMO)/panels/*.png'
 	@echo 'Reenactment videos:        $(DEMO)/eval/*.mp4'
@@ -55,4 +53,4 @@ lint: $(STAMP)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
-	find liax_jax configs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,7 +2,7 @@
 
   python train.py --config configs/default.py --config.data.path=RECORDS --workdir runs/default
 
-LIA-X, base size, 256 px, trained on clips written by `liax prepare`. The objective is the paper's
+LIA-X of base size at 256 px, on clips written by `liax prepare`. The objective is the paper's
 (eq. 9), stabilised with what the field uses today; `configs/lia_recipe.py` holds LIA's published
 recipe exactly.
 """
@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     config.model.resolution = 256  # pixels; power of two, 32 or more
     config.model.width = 0.5  # channel multiplier s; style width D = max_channels · s
     config.model.num_blocks = 3  # residual blocks per level, N
-    config.model.num_vectors = 40  # motion vectors in the dictionary, M
+    config.model.num_vectors = 20  # motion vectors in the dictionary, M
     config.model.groups = 32  # of the GroupNorm in the flow blocks
     config.model.base_channels = 64  # channels at the finest level, per unit of width
     config.model.max_channels = 512  # bound at the coarse levels, per unit of width
@@ -72,7 +72,7 @@ def get_config() -> ConfigDict:
     config.data.procedural = ConfigDict()
     config.data.procedural.num_clips = 1000  # identities seen in training
     config.data.procedural.num_eval_clips = 8  # identities never seen in training
-    config.data.procedural.frames_per_clip = 64
+    config.data.procedural.frames_per_clip = 128
     config.data.procedural.distribution = "natural"  # of every factor over time
 
     config.train_steps = 800_000

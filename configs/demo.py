@@ -1,6 +1,6 @@
 """Minutes on two cores: LIA-X in small, on portraits that the program draws itself.
 
-  python train.py --config configs/demo.py --workdir runs/demo
+python train.py --config configs/demo.py --workdir runs/demo
 """
 
 from ml_collections import ConfigDict

@@ -26,19 +26,24 @@ class Checkpoints:
 
     Args:
       workdir: the run's folder.
-      keep: how many checkpoints to keep; None: all.
+      keep: how many checkpoints to keep.
+      read_only: look at a run that may be going on: nothing is saved, deleted or moved.
     """
 
-    def __init__(self, workdir: str | Path, keep: int | None):
+    def __init__(self, workdir: str | Path, keep: int = 1, *, read_only: bool = False):
         self._workdir = Path(workdir).absolute()
         self._directory = self._workdir / "checkpoints"
         self._keep = keep
+        self._read_only = read_only
         self._manager = self._open()
 
     def _open(self) -> ocp.CheckpointManager:
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=self._keep, create=True, cleanup_tmp_directories=True
-        )
+        if self._read_only:
+            options = ocp.CheckpointManagerOptions(read_only=True)
+        else:
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=self._keep, create=True, cleanup_tmp_directories=True
+            )
         return ocp.CheckpointManager(self._directory, options=options)
 
     def save(self, state: TrainState) -> None:
@@ -83,19 +88,23 @@ class Checkpoints:
             try:
                 return self._manager.restore(step, args=ocp.args.StandardRestore(like))
             except Exception as error:  # Orbax and TensorStore raise many kinds for broken files
-                moved = self._set_aside(step)
+                reason = _first_line(error)
+                where = "left as it is" if self._read_only else f"moved to {self._set_aside(step)}"
                 logger.error(
-                    "checkpoint of step %d can't be read (%s); moved to %s, trying the one before",
+                    "checkpoint of step %d can't be read (%s); %s, trying the one before",
                     step,
-                    _first_line(error),
-                    moved,
+                    reason,
+                    where,
                 )
-        if steps:
-            raise WorkdirError(
-                f"none of the checkpoints in {self._directory} could be read; they are in "
-                f"{self._workdir / 'unreadable'} now. Start again to train from the beginning"
+        if not steps:
+            return None
+        message = f"none of the checkpoints in {self._directory} could be read"
+        if not self._read_only:
+            message += (
+                f"; they are in {self._workdir / 'unreadable'} now. Start again to train from the "
+                "beginning"
             )
-        return None
+        raise WorkdirError(message)
 
     def _set_aside(self, step: int) -> Path:
         """Moves a broken checkpoint out of the way, so that its step can be saved again."""
@@ -129,9 +138,9 @@ def restore_params(workdir: str | Path, like: TrainState, use_ema: bool) -> tupl
     """
     if not (Path(workdir) / "checkpoints").is_dir():
         raise FileNotFoundError(
-            f"there are no checkpoints in {workdir}; train first: python train.py --workdir {workdir}"
+            f"there are no checkpoints in {workdir}; train first, with --workdir {workdir}"
         )
-    checkpoints = Checkpoints(workdir, keep=None)
+    checkpoints = Checkpoints(workdir, read_only=True)
     state = checkpoints.restore_latest(like)
     checkpoints.close()
     if state is None:
@@ -178,7 +187,8 @@ def check_same_model(config: ConfigDict, workdir: str | Path) -> None:
         saved = json.loads(path.read_text())
     except ValueError as error:
         raise WorkdirError(f"{path} is not valid JSON ({error}); move the workdir away") from error
-    before, now = _structural_fields(saved), _structural_fields(json.loads(config.to_json_best_effort()))
+    before = _structural_fields(saved)
+    now = _structural_fields(json.loads(config.to_json_best_effort()))
     differing = [
         f"{name}: {before.get(name)!r} there, {now.get(name)!r} now"
         for name in sorted(before.keys() | now.keys())

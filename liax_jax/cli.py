@@ -35,44 +35,94 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="liax", description="LIA-X: portrait animation.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser(
-        "prepare", help="turn a folder of videos into frame records for training",
-        description=_PREPARE_HELP, epilog=_PREPARE_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        "prepare",
+        help="turn a folder of videos into frame records for training",
+        description=_PREPARE_HELP,
+        epilog=_PREPARE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     command.add_argument("videos", metavar="VIDEOS", help="folder of videos or of image folders")
     command.add_argument("out", metavar="OUT", help="folder to make")
-    command.add_argument("--resolution", type=int, required=True,
-                         help="height and width of the frames, a power of two from 32 on")
+    command.add_argument(
+        "--resolution",
+        type=int,
+        required=True,
+        help="height and width of the frames, a power of two from 32 on",
+    )
     split = command.add_mutually_exclusive_group()
-    split.add_argument("--val", metavar="NAME", action="extend", nargs="+", default=[],
-                       help="clips for validation, by name; all others are for training")
-    split.add_argument("--val-fraction", type=float, metavar="X",
-                       help="share of the clips for validation, chosen by a hash of the name "
-                            "(default 0.1)")
-    command.add_argument("--min-frames", type=int, default=2, metavar="N",
-                         help="skip clips with fewer frames (default 2)")
-    command.add_argument("--max-frames", type=int, metavar="N",
-                         help="keep at most the first N frames of a clip (default all)")
-    command.add_argument("--stride", type=int, default=1, metavar="K",
-                         help="keep every K-th frame (default 1)")
-    command.add_argument("--quality", type=int, metavar="Q",
-                         help="store JPEG of this quality, 1 to 100 (default: lossless WebP)")
-    command.add_argument("--fps", type=float, default=25.0,
-                         help="frame rate of image folders (default 25); videos say their own")
-    command.add_argument("--workers", type=int, metavar="N",
-                         help="processes that read clips (default: one per processor)")
-    command.add_argument("--overwrite", action="store_true",
-                         help="replace OUT if it holds records already")
+    split.add_argument(
+        "--val",
+        metavar="NAME",
+        action="extend",
+        nargs="+",
+        default=[],
+        help="clips for validation, by name; all others are for training",
+    )
+    split.add_argument(
+        "--val-fraction",
+        type=float,
+        metavar="X",
+        help="share of the clips for validation, chosen by a hash of the name (default 0.1)",
+    )
+    command.add_argument(
+        "--min-frames",
+        type=int,
+        default=2,
+        metavar="N",
+        help="skip clips with fewer frames (default 2)",
+    )
+    command.add_argument(
+        "--max-frames",
+        type=int,
+        metavar="N",
+        help="keep at most the first N frames of a clip (default all)",
+    )
+    command.add_argument(
+        "--stride", type=int, default=1, metavar="K", help="keep every K-th frame (default 1)"
+    )
+    command.add_argument(
+        "--quality",
+        type=int,
+        metavar="Q",
+        help="store JPEG of this quality, 1 to 100 (default: lossless WebP)",
+    )
+    command.add_argument(
+        "--fps",
+        type=float,
+        default=25.0,
+        help="frame rate of image folders (default 25); videos say their own",
+    )
+    command.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that read clips (default: one per processor)",
+    )
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace OUT if it holds records already"
+    )
     command.set_defaults(run=_prepare)
     return parser
 
 
 def _prepare(args: argparse.Namespace) -> None:
     options = extraction.FrameOptions(
-        resolution=args.resolution, stride=args.stride, min_frames=args.min_frames,
-        max_frames=args.max_frames, quality=args.quality, frame_folder_fps=args.fps)
-    summary = prepare(args.videos, args.out, options, val_names=args.val,
-                      val_fraction=args.val_fraction, workers=args.workers,
-                      overwrite=args.overwrite)
+        resolution=args.resolution,
+        stride=args.stride,
+        min_frames=args.min_frames,
+        max_frames=args.max_frames,
+        quality=args.quality,
+        frame_folder_fps=args.fps,
+    )
+    summary = prepare(
+        args.videos,
+        args.out,
+        options,
+        val_names=args.val,
+        val_fraction=args.val_fraction,
+        workers=args.workers,
+        overwrite=args.overwrite,
+    )
     print("\n".join(summary.lines()))
 
 

@@ -22,7 +22,7 @@ _PUBLISHED_MAX_CHANNELS = 512
 
 
 class Entry(NamedTuple):
-    """One tensor: its published name, our path (None: present but unused), and the layout change."""
+    """One tensor: its published name, our path (None: unused), and the change of layout."""
 
     name: str
     path: str | None

@@ -68,7 +68,7 @@ def blur(x: jax.Array, pad: tuple[int, int]) -> jax.Array:
 
 
 def blur_downsample2x(x: jax.Array) -> jax.Array:
-    """Halves height and width: the blur with pad (1, 1), evaluated at every second position only."""
+    """Halves height and width: the blur with pad (1, 1), at every second position only."""
     for axis in (1, 2):
         padded = _shift(x, axis, 1, 1)
         size = x.shape[axis] // 2
@@ -92,7 +92,7 @@ def conv2d(
 
 
 def transposed_conv2x_blur(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Stride-2 transposed 3×3 convolution followed by the gain-4 blur: (b, r, r, i) → (b, 2r, 2r, o).
+    """Stride-2 transposed 3×3 convolution, then the gain-4 blur: (b, r, r, i) → (b, 2r, 2r, o).
 
     The transposed convolution (r → 2r + 1, no padding) is the gradient of a stride-2 correlation:
     `t[2y + u] += kernel[u] · x[y]`. Its even and odd output rows and columns are four ordinary
@@ -223,7 +223,9 @@ def _warp_backward(align_corners, residuals, cotangent):
         )
         return grad_table, jnp.moveaxis(grad_positions, 0, 1).reshape(positions.shape)
 
-    empty = jnp.zeros((features.shape[0], features.shape[1] * features.shape[2], channels), flat.dtype)
+    empty = jnp.zeros(
+        (features.shape[0], features.shape[1] * features.shape[2], channels), flat.dtype
+    )
     grad_features, grad_grid = lax.platform_dependent(
         empty, positions, flat, cpu=in_chunks, default=some_positions
     )

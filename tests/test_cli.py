@@ -15,15 +15,30 @@ from liax_jax.data.video_io import write_video
 def videos(tmp_path):
     rows, columns = np.mgrid[:32, :48]
     for phase, name in enumerate(("alice", "bob", "carol")):
-        frames = [np.stack([rows * 4, columns * 4, np.full_like(rows, 30 * phase + 10 * t)],
-                           -1).astype(np.uint8) for t in range(4)]
+        frames = [
+            np.stack([rows * 4, columns * 4, np.full_like(rows, 30 * phase + 10 * t)], -1).astype(
+                np.uint8
+            )
+            for t in range(4)
+        ]
         write_video(tmp_path / "videos" / f"{name}.mp4", frames, fps=25)
     return tmp_path / "videos"
 
 
 def test_prepare(videos, tmp_path, capsys):
-    arguments = ["prepare", str(videos), str(tmp_path / "out"), "--resolution", "32",
-                 "--workers", "1", "--val", "bob", "--val", "carol"]
+    arguments = [
+        "prepare",
+        str(videos),
+        str(tmp_path / "out"),
+        "--resolution",
+        "32",
+        "--workers",
+        "1",
+        "--val",
+        "bob",
+        "--val",
+        "carol",
+    ]
     assert main(arguments) == 0
     output = capsys.readouterr()
     assert "found 3 clips: 3 written, 0 skipped" in output.out
@@ -36,20 +51,29 @@ def test_prepare(videos, tmp_path, capsys):
 
 def test_text_file_named_mp4(videos, tmp_path, capsys):
     (videos / "text.mp4").write_text("words")
-    assert main(["prepare", str(videos), str(tmp_path / "out"), "--resolution", "32",
-                 "--workers", "1"]) == 0
+    assert (
+        main(
+            ["prepare", str(videos), str(tmp_path / "out"), "--resolution", "32", "--workers", "1"]
+        )
+        == 0
+    )
     output = capsys.readouterr()
     assert "3 written, 1 skipped (1 unreadable)" in output.out
     assert "text.mp4: unreadable: not a readable video" in output.err
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["prepare", "none", "OUT", "--resolution", "32"], "none: no such folder"),
-    (["prepare", "empty", "OUT", "--resolution", "32"], "empty: no videos"),
-    (["prepare", "VIDEOS", "OUT", "--resolution", "48"], "resolution must be a power of two"),
-    (["prepare", "VIDEOS", "OUT", "--resolution", "32", "--val", "dave"],
-     "names no clip: dave; the clips are alice, bob, carol"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["prepare", "none", "OUT", "--resolution", "32"], "none: no such folder"),
+        (["prepare", "empty", "OUT", "--resolution", "32"], "empty: no videos"),
+        (["prepare", "VIDEOS", "OUT", "--resolution", "48"], "resolution must be a power of two"),
+        (
+            ["prepare", "VIDEOS", "OUT", "--resolution", "32", "--val", "dave"],
+            "names no clip: dave; the clips are alice, bob, carol",
+        ),
+    ],
+)
 def test_errors_are_one_line(videos, tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
@@ -61,9 +85,16 @@ def test_errors_are_one_line(videos, tmp_path, capsys, monkeypatch, arguments, m
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("arguments", [
-    ["prepare"], ["prepare", "a", "b", "--resolution", "big"], ["prepare", "a", "b", "--nonsense"],
-    ["prepare", "a", "b", "--resolution", "64", "--val", "a", "--val-fraction", "0.1"], ["dance"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["prepare"],
+        ["prepare", "a", "b", "--resolution", "big"],
+        ["prepare", "a", "b", "--nonsense"],
+        ["prepare", "a", "b", "--resolution", "64", "--val", "a", "--val-fraction", "0.1"],
+        ["dance"],
+    ],
+)
 def test_wrong_arguments(capsys, arguments):
     with pytest.raises(SystemExit) as exit_info:
         main(arguments)
@@ -81,7 +112,19 @@ def test_help_has_an_example(capsys):
 
 def test_as_a_program(tmp_path):
     result = subprocess.run(
-        [sys.executable, "-m", "liax_jax.cli", "prepare", str(tmp_path), str(tmp_path / "out"),
-         "--resolution", "64"], capture_output=True, text=True, check=False)
+        [
+            sys.executable,
+            "-m",
+            "liax_jax.cli",
+            "prepare",
+            str(tmp_path),
+            str(tmp_path / "out"),
+            "--resolution",
+            "64",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 2
     assert result.stderr.startswith("liax prepare: error: ")

@@ -17,9 +17,28 @@ from PIL import Image, UnidentifiedImageError
 
 from liax_jax.data import video_io
 
-VIDEO_SUFFIXES = frozenset((
-    ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
-    ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"))
+VIDEO_SUFFIXES = frozenset(
+    (
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".gif",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".ogv",
+        ".ts",
+        ".vob",
+        ".webm",
+        ".wmv",
+        ".y4m",
+    )
+)
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp"))
 
 # Folders of these names directly below the root are splits; any other folder is a group of clips.
@@ -108,15 +127,21 @@ class ClipSource:
 def image_files(folder: Path) -> list[Path]:
     """The images in a folder in the order of their numbers: 2.png before 10.png."""
     with os.scandir(folder) as entries:
-        files = [Path(entry.path) for entry in entries
-                 if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
-                 and not entry.name.startswith(".") and entry.is_file()]
+        files = [
+            Path(entry.path)
+            for entry in entries
+            if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
+            and not entry.name.startswith(".")
+            and entry.is_file()
+        ]
     return sorted(files, key=lambda path: _natural_key(path.name))
 
 
 def _natural_key(text: str) -> list[tuple[int, int, str]]:
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part)
-            for part in re.split(r"(\d+)", text)]
+    return [
+        (0, int(part), "") if part.isdecimal() else (1, 0, part)
+        for part in re.split(r"(\d+)", text)
+    ]
 
 
 def read_frame_folder(folder: str | os.PathLike[str]) -> Iterator[np.ndarray]:
@@ -137,14 +162,21 @@ def read_frame_folder(folder: str | os.PathLike[str]) -> Iterator[np.ndarray]:
         try:
             with Image.open(path) as image:
                 frame = np.array(image.convert("RGB"))
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
-                Image.DecompressionBombError) as error:
+        except (
+            UnidentifiedImageError,
+            OSError,
+            SyntaxError,
+            ValueError,
+            Image.DecompressionBombError,
+        ) as error:
             raise video_io.DamagedVideoError(
-                f"{folder}: image {path.name} is unreadable ({_first_line(error)})") from None
+                f"{folder}: image {path.name} is unreadable ({_first_line(error)})"
+            ) from None
         if size not in (None, frame.shape):
             raise video_io.DamagedVideoError(
                 f"{folder}: image {path.name} is {frame.shape[1]}x{frame.shape[0]}, the images "
-                f"before it {size[1]}x{size[0]}")
+                f"before it {size[1]}x{size[0]}"
+            )
         size = frame.shape
         yield frame
 
@@ -176,15 +208,19 @@ def find_clips(root: str | os.PathLike[str]) -> list[ClipSource]:
     if not sources:
         raise ValueError(
             f"{root}: no videos ({', '.join(sorted(s[1:] for s in VIDEO_SUFFIXES))}) and no "
-            f"folders of images ({', '.join(sorted(s[1:] for s in IMAGE_SUFFIXES))}) in it")
+            f"folders of images ({', '.join(sorted(s[1:] for s in IMAGE_SUFFIXES))}) in it"
+        )
     outside = [source for source in sources if source.split is None]
     if outside and len(outside) < len(sources):
         inside = next(source for source in sources if source.split is not None)
         raise ValueError(
             f"{root}: some clips are in split folders ({inside.path}), others are not "
-            f"({outside[0].path}); put every clip into a split folder, or none")
-    return sorted(_with_unique_names(sources), key=lambda source: (
-        source.split or "", _natural_key(source.name)))
+            f"({outside[0].path}); put every clip into a split folder, or none"
+        )
+    return sorted(
+        _with_unique_names(sources),
+        key=lambda source: (source.split or "", _natural_key(source.name)),
+    )
 
 
 def _raise(error: OSError) -> None:
@@ -218,6 +254,9 @@ def _with_unique_names(sources: list[ClipSource]) -> list[ClipSource]:
     counts: dict[tuple[str | None, str], int] = {}
     for source in sources:
         counts[source.split, source.name] = counts.get((source.split, source.name), 0) + 1
-    return [dataclasses.replace(source, name=source.name + source.path.suffix)
-            if counts[source.split, source.name] > 1 and source.is_video else source
-            for source in sources]
+    return [
+        dataclasses.replace(source, name=source.name + source.path.suffix)
+        if counts[source.split, source.name] > 1 and source.is_video
+        else source
+        for source in sources
+    ]

@@ -49,16 +49,21 @@ class FrameOptions:
 
     def __post_init__(self) -> None:
         if self.resolution < 32 or self.resolution & (self.resolution - 1):
-            raise ValueError(f"resolution must be a power of two from 32 on, as the models need "
-                             f"it; got {self.resolution}")
+            raise ValueError(
+                f"resolution must be a power of two from 32 on, as the models need "
+                f"it; got {self.resolution}"
+            )
         if self.stride < 1:
             raise ValueError(f"stride must be at least 1, got {self.stride}")
         if self.min_frames < 2:
-            raise ValueError("min-frames must be at least 2, since training takes two frames of "
-                             f"a clip; got {self.min_frames}")
+            raise ValueError(
+                "min-frames must be at least 2, since training takes two frames of "
+                f"a clip; got {self.min_frames}"
+            )
         if self.max_frames is not None and self.max_frames < self.min_frames:
-            raise ValueError(f"max-frames ({self.max_frames}) is below min-frames "
-                             f"({self.min_frames})")
+            raise ValueError(
+                f"max-frames ({self.max_frames}) is below min-frames ({self.min_frames})"
+            )
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise ValueError(f"quality must be between 1 and 100, got {self.quality}")
         if not self.frame_folder_fps > 0:
@@ -99,17 +104,25 @@ def center_square(frame: np.ndarray, resolution: int) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     if side == resolution:
-        return frame[top:top + side, left:left + side]
+        return frame[top : top + side, left : left + side]
     # The gap lets large frames be averaged to three times the target size first: half the time,
     # and within 56 dB of the exact filter.
-    image = Image.fromarray(frame).resize((resolution, resolution), Image.Resampling.LANCZOS,
-                                          box=(left, top, left + side, top + side),
-                                          reducing_gap=3.0)
+    image = Image.fromarray(frame).resize(
+        (resolution, resolution),
+        Image.Resampling.LANCZOS,
+        box=(left, top, left + side, top + side),
+        reducing_gap=3.0,
+    )
     return np.asarray(image)
 
 
-def extract(source: clips.ClipSource, spool: Path, options: FrameOptions, num_threads: int,
-            advance: Callable[[int, float], None]) -> Extracted:
+def extract(
+    source: clips.ClipSource,
+    spool: Path,
+    options: FrameOptions,
+    num_threads: int,
+    advance: Callable[[int, float], None],
+) -> Extracted:
     """Reads a clip and writes its records, each after its length, to a spool file.
 
     Args:
@@ -129,8 +142,9 @@ def extract(source: clips.ClipSource, spool: Path, options: FrameOptions, num_th
                     if num_frames == options.max_frames:
                         break
                     size = frame.shape[:2]
-                    record = records.encode_frame(center_square(frame, options.resolution),
-                                                  num_frames, options.quality)
+                    record = records.encode_frame(
+                        center_square(frame, options.resolution), num_frames, options.quality
+                    )
                     file.write(_LENGTH.pack(len(record)))
                     file.write(record)
                     num_frames += 1
@@ -139,13 +153,16 @@ def extract(source: clips.ClipSource, spool: Path, options: FrameOptions, num_th
                 advance(1, step)
     except (video_io.VideoError, FileNotFoundError) as error:
         damaged = isinstance(error, video_io.DamagedVideoError)
-        return Extracted(problem="damaged or truncated" if damaged else "unreadable",
-                         detail=str(error).removeprefix(f"{source.path}: "))
+        return Extracted(
+            problem="damaged or truncated" if damaged else "unreadable",
+            detail=str(error).removeprefix(f"{source.path}: "),
+        )
     finally:
         advance(0, bytes_left)
     if num_frames < options.min_frames:
-        return Extracted(problem="too short",
-                         detail=f"{num_frames} frames where {options.min_frames} are needed")
+        return Extracted(
+            problem="too short", detail=f"{num_frames} frames where {options.min_frames} are needed"
+        )
     return Extracted(num_frames, fps / options.stride, size[0], size[1])
 
 
@@ -155,8 +172,13 @@ def read_spool(file: BinaryIO) -> Iterator[bytes]:
         yield file.read(_LENGTH.unpack(prefix)[0])
 
 
-def extract_all(sources: Sequence[clips.ClipSource], spool_folder: Path, options: FrameOptions,
-                workers: int, bar: tqdm) -> Iterator[tuple[Path, Extracted]]:
+def extract_all(
+    sources: Sequence[clips.ClipSource],
+    spool_folder: Path,
+    options: FrameOptions,
+    workers: int,
+    bar: tqdm,
+) -> Iterator[tuple[Path, Extracted]]:
     """Reads clips, in `workers` processes if more than one, and yields them in their order.
 
     Args:
@@ -184,9 +206,14 @@ def extract_all(sources: Sequence[clips.ClipSource], spool_folder: Path, options
     context = multiprocessing.get_context("spawn")
     frames, num_bytes, stop = context.Value("q"), context.Value("d"), context.Event()
     with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(concurrent.futures.ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_start_worker,
-            initargs=(frames, num_bytes, stop)))
+        pool = stack.enter_context(
+            concurrent.futures.ProcessPoolExecutor(
+                workers,
+                mp_context=context,
+                initializer=_start_worker,
+                initargs=(frames, num_bytes, stop),
+            )
+        )
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         stack.callback(stop.set)
         waiting = iter(zip(sources, spools, strict=True))
@@ -206,7 +233,8 @@ def extract_all(sources: Sequence[clips.ClipSource], spool_folder: Path, options
             except BrokenProcessPool:
                 raise RuntimeError(
                     "a worker process died, perhaps for want of memory; run again with "
-                    "--workers 1, and the progress bar stops at the clip that does it") from None
+                    "--workers 1, and the progress bar stops at the clip that does it"
+                ) from None
             counts.clip_done(frames.value, num_bytes.value)
             yield spool, result
 
@@ -235,8 +263,10 @@ class _Counts:
         self._bytes = self._bytes if num_bytes is None else num_bytes
         self._shown = time.monotonic()
         rate = self._frames / max(self._shown - self._start, 1e-9)
-        self._bar.set_postfix_str(f"{self._clips}/{self._num_clips} clips, {self._frames} frames, "
-                                  f"{rate:.0f} frames/s", refresh=False)
+        self._bar.set_postfix_str(
+            f"{self._clips}/{self._num_clips} clips, {self._frames} frames, {rate:.0f} frames/s",
+            refresh=False,
+        )
         self._bar.update(min(self._bytes, self._bar.total) - self._bar.n)
 
 

@@ -61,8 +61,14 @@ class VisitPlan:
         process_index, process_count: which part this is.
     """
 
-    def __init__(self, lengths: Sequence[int], seed: int, batch_size: int,
-                 process_index: int = 0, process_count: int = 1):
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        seed: int,
+        batch_size: int,
+        process_index: int = 0,
+        process_count: int = 1,
+    ):
         self._lengths = np.asarray(lengths)
         self._seed = seed
         self._batch_size = batch_size
@@ -111,8 +117,7 @@ class TrainIterator(Iterator[dict[str, np.ndarray]]):
         # copies have no such strings attached.
         if not self._open:
             raise ValueError("this iterator has been closed")
-        return {name: np.array(array, subok=False)
-                for name, array in next(self._open[0]).items()}
+        return {name: np.array(array, subok=False) for name, array in next(self._open[0]).items()}
 
     def close(self) -> None:
         """Stops threads and worker processes."""
@@ -125,9 +130,17 @@ def _close(batches: list[Any]) -> None:
     gc.collect()
 
 
-def make_train_iterator(clips: ClipSet, *, batch_size: int, seed: int, start_step: int = 0,
-                        num_workers: int = 0, num_threads: int = 2,
-                        process_index: int = 0, process_count: int = 1) -> TrainIterator:
+def make_train_iterator(
+    clips: ClipSet,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    num_workers: int = 0,
+    num_threads: int = 2,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> TrainIterator:
     """Makes the endless iterator over training batches.
 
     Args:
@@ -148,17 +161,22 @@ def make_train_iterator(clips: ClipSet, *, batch_size: int, seed: int, start_ste
         ValueError: wrong arguments, at once. What goes wrong in a worker (a damaged record, say)
             is raised here as it was there, when its batch is due.
     """
-    _check(clips, batch_size, seed, start_step, num_workers, num_threads, process_index,
-           process_count)
+    _check(
+        clips, batch_size, seed, start_step, num_workers, num_threads, process_index, process_count
+    )
     plan = VisitPlan(clips.lengths, seed, batch_size, process_index, process_count)
     batches = (
         grain.MapDataset.source(plan)
         .map(_LoadPair(clips))
         .batch(batch_size // process_count, drop_remainder=True)
         # The plan is arithmetic on the index, so that starting far in costs nothing.
-        .slice(slice(start_step, sys.maxsize)))
-    dataset = batches.to_iter_dataset(grain.ReadOptions(
-        num_threads=num_threads, prefetch_buffer_size=max(_PREFETCH_BATCHES, num_threads)))
+        .slice(slice(start_step, sys.maxsize))
+    )
+    dataset = batches.to_iter_dataset(
+        grain.ReadOptions(
+            num_threads=num_threads, prefetch_buffer_size=max(_PREFETCH_BATCHES, num_threads)
+        )
+    )
     if num_workers:
         # Grain reads its debugging flags from absl, which refuses before flags are parsed; a
         # program without absl flags (a notebook, a test) never parses any.
@@ -168,24 +186,38 @@ def make_train_iterator(clips: ClipSet, *, batch_size: int, seed: int, start_ste
     return TrainIterator(iter(dataset))
 
 
-def _check(clips: ClipSet, batch_size: int, seed: int, start_step: int, num_workers: int,
-           num_threads: int, process_index: int, process_count: int) -> None:
+def _check(
+    clips: ClipSet,
+    batch_size: int,
+    seed: int,
+    start_step: int,
+    num_workers: int,
+    num_threads: int,
+    process_index: int,
+    process_count: int,
+) -> None:
     if not len(clips):
         raise ValueError("there are no clips to train on")
     shortest = int(np.argmin(clips.lengths))
     if clips.lengths[shortest] < 2:
-        raise ValueError(f"clip {clips.names[shortest]!r} has {clips.lengths[shortest]} frame; "
-                         "training needs two different frames of every clip")
+        raise ValueError(
+            f"clip {clips.names[shortest]!r} has {clips.lengths[shortest]} frame; "
+            "training needs two different frames of every clip"
+        )
     if batch_size < 1 or batch_size % process_count:
-        raise ValueError(f"the batch size must be a positive multiple of the number of processes "
-                         f"({process_count}), got {batch_size}")
+        raise ValueError(
+            f"the batch size must be a positive multiple of the number of processes "
+            f"({process_count}), got {batch_size}"
+        )
     if not 0 <= process_index < process_count:
         raise ValueError(f"process index {process_index} is not in 0 to {process_count - 1}")
     if not 0 <= seed < 2**32:
         raise ValueError(f"the seed must be between 0 and 2**32 - 1, got {seed}")
     if start_step < 0 or num_workers < 0 or num_threads < 1:
-        raise ValueError("start step and number of workers must be >= 0 and threads >= 1, got "
-                         f"{start_step}, {num_workers} and {num_threads}")
+        raise ValueError(
+            "start step and number of workers must be >= 0 and threads >= 1, got "
+            f"{start_step}, {num_workers} and {num_threads}"
+        )
 
 
 def build_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
@@ -216,21 +248,25 @@ def build_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
 
 def _record_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
     if not data_config.path:
-        raise ValueError("data.kind is 'records' but data.path is empty; make records with "
-                         "`liax prepare VIDEOS OUT` and set data.path to OUT")
+        raise ValueError(
+            "data.kind is 'records' but data.path is empty; make records with "
+            "`liax prepare VIDEOS OUT` and set data.path to OUT"
+        )
     name = data_config.train_split if split == "train" else data_config.eval_split
     clips = RecordClips(data_config.path, name)
     if clips.resolution != resolution:
         raise ValueError(
             f"the records in {clips.root} are of {clips.resolution} px, the model of {resolution} "
             f"px; run `liax prepare --resolution {resolution}` into another folder, or set the "
-            f"model's resolution to {clips.resolution}")
+            f"model's resolution to {clips.resolution}"
+        )
     return clips
 
 
 def _procedural_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
     # Imported only when asked for: records need none of it.
     from liax_jax.data.procedural import ProceduralClips
+
     config = data_config.procedural
     num_clips = config.num_clips if split == "train" else config.num_eval_clips
     # Two streams of seeds that never meet: no identity of training appears in the evaluation.
@@ -238,6 +274,10 @@ def _procedural_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
     distribution = config.distribution
     if not isinstance(distribution, str):
         distribution = dict(distribution)  # factor -> distribution
-    return ProceduralClips(resolution=resolution, num_clips=num_clips,
-                           frames_per_clip=config.frames_per_clip, seed=seed,
-                           distribution=distribution)
+    return ProceduralClips(
+        resolution=resolution,
+        num_clips=num_clips,
+        frames_per_clip=config.frames_per_clip,
+        seed=seed,
+        distribution=distribution,
+    )

@@ -48,27 +48,39 @@ class Summary:
         reasons = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
         lines = [
             f"found {self.found} clips: {self.written} written, {len(self.skipped)} skipped"
-            + (f" ({reasons})" if reasons else "")]
+            + (f" ({reasons})" if reasons else "")
+        ]
         lines.append(
             f"wrote {self.frames} frames of {self.resolution} px ({self.num_bytes / 1e6:.1f} MB) "
-            f"in {self.seconds:.1f} s to {self.out}")
-        lines += [f"  {split}: {count} clips, {frames} frames"
-                  for split, (count, frames) in sorted(self.splits.items())]
+            f"in {self.seconds:.1f} s to {self.out}"
+        )
+        lines += [
+            f"  {split}: {count} clips, {frames} frames"
+            for split, (count, frames) in sorted(self.splits.items())
+        ]
         if self.cropped:
             lines.append(f"{self.cropped} clips are not square: their centre square was kept")
         if self.enlarged:
-            lines.append(f"{self.enlarged} clips are smaller than {self.resolution} px and were "
-                         "enlarged")
+            lines.append(
+                f"{self.enlarged} clips are smaller than {self.resolution} px and were enlarged"
+            )
         for split, use in (("train", "training"), ("val", "validation")):
             if split not in self.splits and not (split == "val" and "test" in self.splits):
                 lines.append(f"note: there is no clip for {use}")
         return lines
 
 
-def prepare(videos: str | os.PathLike[str], out: str | os.PathLike[str],
-            options: extraction.FrameOptions, *, val_names: Sequence[str] = (),
-            val_fraction: float | None = None, workers: int | None = None, overwrite: bool = False,
-            progress: bool = True) -> Summary:
+def prepare(
+    videos: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: extraction.FrameOptions,
+    *,
+    val_names: Sequence[str] = (),
+    val_fraction: float | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Summary:
     """Reads every clip below a folder and writes frame records (see `records`).
 
     Args:
@@ -101,15 +113,26 @@ def prepare(videos: str | os.PathLike[str], out: str | os.PathLike[str],
 
     _check_out(out, overwrite)
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
-            os.cpu_count() or 1)
+        workers = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else (os.cpu_count() or 1)
+        )
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     try:
-        summary = _write(videos, partial, out, sources, split_usable, options,
-                         min(workers, len(sources)), progress)
+        summary = _write(
+            videos,
+            partial,
+            out,
+            sources,
+            split_usable,
+            options,
+            min(workers, len(sources)),
+            progress,
+        )
         if out.exists():
             shutil.rmtree(out)
         os.replace(partial, out)
@@ -124,12 +147,16 @@ def _check_out(out: Path, overwrite: bool) -> None:
     if not out.is_dir() or not (out / records.INDEX_NAME).is_file():
         raise FileExistsError(f"{out}: exists and is not a folder of records; name another one")
     if not overwrite:
-        raise FileExistsError(f"{out}: holds records already; name another folder, or replace "
-                              "them with --overwrite")
+        raise FileExistsError(
+            f"{out}: holds records already; name another folder, or replace them with --overwrite"
+        )
 
 
-def assign_splits(sources: Sequence[clips.ClipSource], val_names: Sequence[str] = (),
-                  val_fraction: float | None = None) -> list[str]:
+def assign_splits(
+    sources: Sequence[clips.ClipSource],
+    val_names: Sequence[str] = (),
+    val_fraction: float | None = None,
+) -> list[str]:
     """The split of each clip: its folder's, or "train" or "val".
 
     By fraction, a clip goes to validation if the hash of its name falls below the fraction, so
@@ -142,9 +169,11 @@ def assign_splits(sources: Sequence[clips.ClipSource], val_names: Sequence[str] 
     """
     if sources[0].split is not None:
         if val_names or val_fraction is not None:
-            raise ValueError("the clips lie in split folders "
-                             f"({', '.join(sorted({str(s.split) for s in sources}))}): leave out "
-                             "--val and --val-fraction")
+            raise ValueError(
+                "the clips lie in split folders "
+                f"({', '.join(sorted({str(s.split) for s in sources}))}): leave out "
+                "--val and --val-fraction"
+            )
         return [str(source.split) for source in sources]
     if val_names and val_fraction is not None:
         raise ValueError("give --val or --val-fraction, not both")
@@ -156,8 +185,10 @@ def assign_splits(sources: Sequence[clips.ClipSource], val_names: Sequence[str] 
     keys = [source.name.split("/")[0] for source in sources]
     if len(set(keys)) == 1:
         keys = [source.name for source in sources]
-    hashes = {key: int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little") / 2**64
-              for key in keys}
+    hashes = {
+        key: int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little") / 2**64
+        for key in keys
+    }
     val = {key for key, value in hashes.items() if value < fraction}
     if fraction and len(hashes) > 1:
         by_hash = sorted(hashes, key=lambda key: hashes[key])
@@ -175,16 +206,25 @@ def _splits_by_name(sources: Sequence[clips.ClipSource], val_names: Sequence[str
     unknown = [name for name in val_names if name not in used]
     if unknown:
         some = ", ".join(source.name for source in sources[:20])
-        raise ValueError(f"--val names no clip: {', '.join(unknown)}; the clips are {some}"
-                         + (", …" if len(sources) > 20 else ""))
+        raise ValueError(
+            f"--val names no clip: {', '.join(unknown)}; the clips are {some}"
+            + (", …" if len(sources) > 20 else "")
+        )
     if "train" not in splits:
         raise ValueError("--val names every clip; none is left for training")
     return splits
 
 
-def _write(videos: Path, partial: Path, out: Path, sources: Sequence[clips.ClipSource],
-           split_usable: Callable[[list[int]], list[str]], options: extraction.FrameOptions,
-           workers: int, progress: bool) -> Summary:
+def _write(
+    videos: Path,
+    partial: Path,
+    out: Path,
+    sources: Sequence[clips.ClipSource],
+    split_usable: Callable[[list[int]], list[str]],
+    options: extraction.FrameOptions,
+    workers: int,
+    progress: bool,
+) -> Summary:
     """Writes the records and the index; `split_usable` splits the clips of given numbers."""
     start = time.monotonic()
     spool_folder = partial / "spool"
@@ -192,32 +232,44 @@ def _write(videos: Path, partial: Path, out: Path, sources: Sequence[clips.ClipS
     writer = records.RecordWriter(partial, options.resolution)
     summary = Summary(out, options.resolution, found=len(sources))
     usable, num_frames = [], []
-    bar = tqdm(total=sum(source.num_bytes for source in sources), disable=not progress,
-               file=sys.stderr, dynamic_ncols=True, smoothing=0.1,
-               bar_format="{percentage:3.0f}%|{bar}|{postfix} [{elapsed} < {remaining}]")
+    bar = tqdm(
+        total=sum(source.num_bytes for source in sources),
+        disable=not progress,
+        file=sys.stderr,
+        dynamic_ncols=True,
+        smoothing=0.1,
+        bar_format="{percentage:3.0f}%|{bar}|{postfix} [{elapsed} < {remaining}]",
+    )
     with bar:
         for number, (spool, result) in enumerate(
-                extraction.extract_all(sources, spool_folder, options, workers, bar)):
+            extraction.extract_all(sources, spool_folder, options, workers, bar)
+        ):
             source = sources[number]
             if result.problem:
                 summary.skipped.append((source.name, result.problem, result.detail))
-                tqdm.write(f"skipped {source.path}: {result.problem}: {result.detail}",
-                           file=sys.stderr)
+                tqdm.write(
+                    f"skipped {source.path}: {result.problem}: {result.detail}", file=sys.stderr
+                )
             else:
                 with spool.open("rb") as file:
-                    writer.add_clip(source.name, extraction.read_spool(file), fps=result.fps,
-                                    source=str(source.path.relative_to(videos)),
-                                    source_size=(result.height, result.width))
+                    writer.add_clip(
+                        source.name,
+                        extraction.read_spool(file),
+                        fps=result.fps,
+                        source=str(source.path.relative_to(videos)),
+                        source_size=(result.height, result.width),
+                    )
                 usable.append(number)
                 num_frames.append(result.num_frames)
                 summary.cropped += result.height != result.width
                 summary.enlarged += min(result.height, result.width) < options.resolution
             spool.unlink(missing_ok=True)
     if not usable:
-        raise ValueError(f"none of the {summary.found} clips in {videos} can be used: "
-                         + "; ".join(f"{name}: {detail}"
-                                     for name, _, detail in summary.skipped[:3])
-                         + ("; …" if len(summary.skipped) > 3 else ""))
+        raise ValueError(
+            f"none of the {summary.found} clips in {videos} can be used: "
+            + "; ".join(f"{name}: {detail}" for name, _, detail in summary.skipped[:3])
+            + ("; …" if len(summary.skipped) > 3 else "")
+        )
     splits = split_usable(usable)
     writer.close(splits)
     for split, frames in zip(splits, num_frames, strict=True):

@@ -115,19 +115,21 @@ def decode_frame(record: bytes, resolution: int, t: int) -> np.ndarray:
     if len(record) <= _HEADER.size or record[:4] != _MAGIC:
         raise RecordsError("it is not a frame record")
     magic, codec, height, number, crc = _HEADER.unpack_from(record)
-    payload = record[_HEADER.size:]
+    payload = record[_HEADER.size :]
     if zlib.crc32(payload, zlib.crc32(_HEADER.pack(magic, codec, height, number, 0))) != crc:
         raise RecordsError("its checksum does not match its content")
     if codec not in _CODECS or (height, number) != (resolution, t):
-        raise RecordsError(f"it holds frame {number} at {height} px, not frame {t} at "
-                           f"{resolution} px")
+        raise RecordsError(
+            f"it holds frame {number} at {height} px, not frame {t} at {resolution} px"
+        )
     with Image.open(io.BytesIO(payload), formats=(_CODECS[codec],)) as image:
         return np.array(image)
 
 
 def _open_reader(path: Path) -> ArrayRecordReader:
-    return ArrayRecordReader(str(path), _READER_OPTIONS,
-                             file_reader_buffer_size=_READER_BUFFER_BYTES)
+    return ArrayRecordReader(
+        str(path), _READER_OPTIONS, file_reader_buffer_size=_READER_BUFFER_BYTES
+    )
 
 
 class RecordWriter:
@@ -136,8 +138,9 @@ class RecordWriter:
     The folder has to exist. Without `close` there is no index, and nothing will read it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], resolution: int,
-                 max_file_bytes: int = _MAX_FILE_BYTES):
+    def __init__(
+        self, folder: str | os.PathLike[str], resolution: int, max_file_bytes: int = _MAX_FILE_BYTES
+    ):
         self._folder = Path(folder)
         self._resolution = resolution
         self._max_file_bytes = max_file_bytes
@@ -145,8 +148,15 @@ class RecordWriter:
         self._clips: list[ClipEntry] = []
         self._writer: ArrayRecordWriter | None = None
 
-    def add_clip(self, name: str, records: Iterable[bytes], *, fps: float, source: str,
-                 source_size: tuple[int, int]) -> None:
+    def add_clip(
+        self,
+        name: str,
+        records: Iterable[bytes],
+        *,
+        fps: float,
+        source: str,
+        source_size: tuple[int, int],
+    ) -> None:
         """Appends a clip; its records come from `encode_frame` with t = 0, 1, …"""
         if self._writer is None or self._files[-1]["bytes"] >= self._max_file_bytes:
             self._close_file()
@@ -160,8 +170,9 @@ class RecordWriter:
             file["bytes"] += len(record)
             num_frames += 1
         file["records"] += num_frames
-        self._clips.append(ClipEntry(name, len(self._files) - 1, first, num_frames, fps, source,
-                                     *source_size))
+        self._clips.append(
+            ClipEntry(name, len(self._files) - 1, first, num_frames, fps, source, *source_size)
+        )
 
     def _close_file(self) -> None:
         if self._writer is None:
@@ -188,8 +199,13 @@ class RecordWriter:
         clips: dict[str, list[dict[str, Any]]] = {split: [] for split in sorted(set(splits))}
         for split, entry in zip(splits, self._clips, strict=True):
             clips[split].append(dataclasses.asdict(entry))
-        index = {"format": FORMAT, "version": VERSION, "resolution": self._resolution,
-                 "files": self._files, "splits": clips}
+        index = {
+            "format": FORMAT,
+            "version": VERSION,
+            "resolution": self._resolution,
+            "files": self._files,
+            "splits": clips,
+        }
         (self._folder / INDEX_NAME).write_text(json.dumps(index, indent=1) + "\n")
 
 
@@ -203,11 +219,13 @@ def read_index(root: str | os.PathLike[str]) -> dict[str, Any]:
     root = Path(root)
     path = root / INDEX_NAME
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder of records; make it with "
-                                f"`liax prepare VIDEOS {root}`")
+        raise FileNotFoundError(
+            f"{root}: no such folder of records; make it with `liax prepare VIDEOS {root}`"
+        )
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing, so {root} is no folder of records; make one "
-                                "with `liax prepare`")
+        raise FileNotFoundError(
+            f"{path}: missing, so {root} is no folder of records; make one with `liax prepare`"
+        )
     try:
         index = json.loads(path.read_text())
         if index["format"] != FORMAT:
@@ -215,13 +233,15 @@ def read_index(root: str | os.PathLike[str]) -> dict[str, Any]:
         if index["version"] != VERSION:
             raise RecordsError(
                 f"{path}: format version {index['version']}, this program reads {VERSION}; run "
-                "`liax prepare` again")
+                "`liax prepare` again"
+            )
         int(index["resolution"]), list(index["files"]), index["splits"].items()
     except RecordsError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordsError(f"{path}: unreadable ({type(error).__name__}: {error}); run "
-                           "`liax prepare` again") from None
+        raise RecordsError(
+            f"{path}: unreadable ({type(error).__name__}: {error}); run `liax prepare` again"
+        ) from None
     return index
 
 
@@ -242,8 +262,10 @@ class RecordClips:
         self.split = split
         index = read_index(self.root)
         if split not in index["splits"]:
-            raise RecordsError(f"{self.root}: has no split {split!r}; it has "
-                               f"{', '.join(map(repr, sorted(index['splits'])))}")
+            raise RecordsError(
+                f"{self.root}: has no split {split!r}; it has "
+                f"{', '.join(map(repr, sorted(index['splits'])))}"
+            )
         self.resolution: int = index["resolution"]
         self._files: list[dict[str, Any]] = index["files"]
         self.entries = [ClipEntry(**entry) for entry in index["splits"][split]]
@@ -259,7 +281,8 @@ class RecordClips:
             if path.stat().st_size != file["bytes"]:
                 raise RecordsError(
                     f"{path}: has {path.stat().st_size} bytes where the index says "
-                    f"{file['bytes']}; it is truncated or of another run: run `liax prepare` again")
+                    f"{file['bytes']}; it is truncated or of another run: run `liax prepare` again"
+                )
 
     def __reduce__(self) -> tuple[type["RecordClips"], tuple[str, str]]:
         return RecordClips, (str(self.root), self.split)
@@ -276,8 +299,7 @@ class RecordClips:
         """
         entry = self.entries[clip]
         if not 0 <= t < entry.num_frames:
-            raise IndexError(f"clip {entry.name!r} has frames 0 to {entry.num_frames - 1}, "
-                             f"not {t}")
+            raise IndexError(f"clip {entry.name!r} has frames 0 to {entry.num_frames - 1}, not {t}")
         position = entry.first_record + t
         try:
             # Reads go straight to the file at a position of their own, so that threads (and
@@ -302,8 +324,10 @@ class RecordClips:
                 reader = _open_reader(self.root / self._files[file]["name"])
                 # A damaged file opens without complaint, as an empty one.
                 if reader.num_records() != self._files[file]["records"]:
-                    raise RecordsError(f"the file holds {reader.num_records()} records where the "
-                                       f"index says {self._files[file]['records']}")
+                    raise RecordsError(
+                        f"the file holds {reader.num_records()} records where the "
+                        f"index says {self._files[file]['records']}"
+                    )
                 self._readers[file] = reader
                 if len(self._readers) > _MAX_OPEN_FILES:
                     self._readers.popitem(last=False)

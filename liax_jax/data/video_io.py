@@ -57,8 +57,9 @@ class VideoInfo:
 
 
 @contextlib.contextmanager
-def _open_video(path: str | os.PathLike[str]) -> Iterator[tuple[
-        av.container.InputContainer, av.VideoStream]]:
+def _open_video(
+    path: str | os.PathLike[str],
+) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """Opens a file and picks its first real video stream."""
     path = Path(path)
     if path.is_dir():
@@ -70,15 +71,20 @@ def _open_video(path: str | os.PathLike[str]) -> Iterator[tuple[
     except (av.FFmpegError, OSError, UnicodeDecodeError) as error:
         raise VideoError(f"{path}: not a readable video ({_reason(error)})") from None
     with container:
-        streams = [stream for stream in container.streams.video
-                   # An audio file's cover picture is stored as a video stream too.
-                   if not stream.disposition & av.stream.Disposition.attached_pic]
+        streams = [
+            stream
+            for stream in container.streams.video
+            # An audio file's cover picture is stored as a video stream too.
+            if not stream.disposition & av.stream.Disposition.attached_pic
+        ]
         if not streams:
             raise VideoError(f"{path}: holds no video stream, or its header is incomplete")
         stream = streams[0]
         if not stream.width or not stream.height:
-            raise VideoError(f"{path}: the video stream has no picture size; the file is "
-                             "incomplete or its codec is unknown")
+            raise VideoError(
+                f"{path}: the video stream has no picture size; the file is "
+                "incomplete or its codec is unknown"
+            )
         yield container, stream
 
 
@@ -86,8 +92,9 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _duration_seconds(container: av.container.InputContainer,
-                      stream: av.VideoStream) -> float | None:
+def _duration_seconds(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> float | None:
     """Length of the video stream by the header, or None."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
@@ -108,8 +115,9 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         fps = float(rate) if rate else 25.0
         duration = _duration_seconds(container, stream)
         num_frames = stream.frames or (round(duration * fps) if duration else None)
-        return VideoInfo(stream.width, stream.height, fps, num_frames, duration,
-                         stream.codec_context.name)
+        return VideoInfo(
+            stream.width, stream.height, fps, num_frames, duration, stream.codec_context.name
+        )
 
 
 def read_video(path: str | os.PathLike[str], *, num_threads: int = 0) -> Iterator[np.ndarray]:
@@ -151,21 +159,24 @@ def read_video(path: str | os.PathLike[str], *, num_threads: int = 0) -> Iterato
                     if size not in (None, image.shape):
                         raise DamagedVideoError(
                             f"{path}: the picture size changes after {num_frames} frames, from "
-                            f"{size[1]}x{size[0]} to {image.shape[1]}x{image.shape[0]}")
+                            f"{size[1]}x{size[0]} to {image.shape[1]}x{image.shape[0]}"
+                        )
                     size = image.shape
                     yield image
                     num_frames += 1
         except av.FFmpegError as error:
             raise DamagedVideoError(
-                f"{path}: damaged after {num_frames} frames ({_reason(error)})") from None
+                f"{path}: damaged after {num_frames} frames ({_reason(error)})"
+            ) from None
         if _stopped_early(container, stream, num_packets, end):
             raise DamagedVideoError(f"{path}: truncated after {num_frames} frames")
         if not num_frames:
             raise VideoError(f"{path}: holds no frames")
 
 
-def _stopped_early(container: av.container.InputContainer, stream: av.VideoStream,
-                   num_packets: int, end: float) -> bool:
+def _stopped_early(
+    container: av.container.InputContainer, stream: av.VideoStream, num_packets: int, end: float
+) -> bool:
     """Whether the file ends before its header says, cut exactly between two packets.
 
     Both signs are wanted, fewer packets and less time: editing programs leave packets out of use,
@@ -173,8 +184,11 @@ def _stopped_early(container: av.container.InputContainer, stream: av.VideoStrea
     """
     duration = _duration_seconds(container, stream)
     fps = float(stream.average_rate or 25)
-    return (duration is not None and num_packets < stream.frames
-            and end < duration - _LENGTH_TOLERANCE_FRAMES / fps)
+    return (
+        duration is not None
+        and num_packets < stream.frames
+        and end < duration - _LENGTH_TOLERANCE_FRAMES / fps
+    )
 
 
 def _upright_square_pixels(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarray:
@@ -182,16 +196,18 @@ def _upright_square_pixels(frame: av.VideoFrame, pixel_aspect: Fraction | None) 
     image: np.ndarray = frame.to_ndarray(format="rgb24")
     if pixel_aspect and pixel_aspect != 1:
         width = max(1, round(frame.width * float(pixel_aspect)))
-        image = np.asarray(Image.fromarray(image).resize(
-            (width, frame.height), Image.Resampling.LANCZOS))
+        image = np.asarray(
+            Image.fromarray(image).resize((width, frame.height), Image.Resampling.LANCZOS)
+        )
     quarter_turns = round(frame.rotation / 90) % 4
     if quarter_turns:
         image = np.ascontiguousarray(np.rot90(image, quarter_turns))
     return image
 
 
-def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: float,
-                crf: float = 17.0) -> int:
+def write_video(
+    path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: float, crf: float = 17.0
+) -> int:
     """Writes frames as an H.264 mp4 (yuv420p, BT.709), which every browser and player shows.
 
     The file appears under its name only when it is complete.
@@ -224,8 +240,7 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps:
     return num_frames
 
 
-def _encode(partial: Path, path: Path, frames: Iterable[np.ndarray], fps: float,
-            crf: float) -> int:
+def _encode(partial: Path, path: Path, frames: Iterable[np.ndarray], fps: float, crf: float) -> int:
     rate = Fraction(fps).limit_denominator(1001)
     num_frames = 0
     stream: av.VideoStream | None = None
@@ -234,16 +249,19 @@ def _encode(partial: Path, path: Path, frames: Iterable[np.ndarray], fps: float,
         for frame in frames:
             if stream is None:
                 shape = _checked_shape(path, frame)
-                stream = container.add_stream("libx264", rate=rate,
-                                              options={"crf": str(crf), "preset": "medium"})
+                stream = container.add_stream(
+                    "libx264", rate=rate, options={"crf": str(crf), "preset": "medium"}
+                )
                 stream.height, stream.width = shape[:2]
                 stream.pix_fmt = "yuv420p"
                 context = stream.codec_context
                 context.colorspace = context.color_primaries = context.color_trc = _BT709
                 context.color_range = _LIMITED_RANGE
             if frame.shape != shape or frame.dtype != np.uint8:
-                raise ValueError(f"{path}: frame {num_frames} is {frame.dtype}{frame.shape}; "
-                                 f"the first was uint8{shape}")
+                raise ValueError(
+                    f"{path}: frame {num_frames} is {frame.dtype}{frame.shape}; "
+                    f"the first was uint8{shape}"
+                )
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             picture = picture.reformat(format="yuv420p", dst_colorspace="itu709")
             picture.pts, picture.time_base = num_frames, 1 / rate
@@ -257,9 +275,10 @@ def _encode(partial: Path, path: Path, frames: Iterable[np.ndarray], fps: float,
 
 def _checked_shape(path: Path, frame: np.ndarray) -> tuple[int, ...]:
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-        raise ValueError(f"{path}: frames must be (h, w, 3) uint8, got "
-                         f"{frame.dtype}{frame.shape}")
+        raise ValueError(f"{path}: frames must be (h, w, 3) uint8, got {frame.dtype}{frame.shape}")
     if frame.shape[0] % 2 or frame.shape[1] % 2:
-        raise ValueError(f"{path}: H.264 with yuv420p needs even sizes, got frames of "
-                         f"{frame.shape[1]}x{frame.shape[0]}; pad or crop them by one pixel")
+        raise ValueError(
+            f"{path}: H.264 with yuv420p needs even sizes, got frames of "
+            f"{frame.shape[1]}x{frame.shape[0]}; pad or crop them by one pixel"
+        )
     return frame.shape

@@ -8,7 +8,7 @@ def gini(alpha: jax.Array) -> jax.Array:
     """Gini index of |α| (Hurley & Rickard 2009): (b, M) → (b,), 0 = all equal, → 1 = one active."""
     magnitude = jnp.sort(jnp.abs(alpha), axis=-1)
     count = alpha.shape[-1]
-    rank_weight = (count - jnp.arange(1, count + 1) + 0.5) / count
+    rank_weight = (count + 0.5 - jnp.arange(1, count + 1, dtype=alpha.dtype)) / count
     total = magnitude.sum(-1, keepdims=True) + jnp.finfo(alpha.dtype).tiny
     return 1 - 2 * jnp.sum(magnitude / total * rank_weight, axis=-1)
 

@@ -41,8 +41,8 @@ class Animator(nn.Module):
           out: every intermediate by name: "z_s2r", "alpha_r2s", "alpha_r2t", "z_s2t", and per
             level "feature/r", "flow/r", "grid/r", "mask/r", "warped/r", "rgb/r".
         """
-        # One pass over both, alternating (s₁, d₁, s₂, d₂, …): half the convolutions to compile, and a
-        # batch that is sharded over devices stays where it is.
+        # One pass over both, alternating (s₁, d₁, s₂, d₂, …): half the convolutions to compile, and
+        # a batch that is sharded over devices stays where it is.
         both = jnp.stack([source, driving], axis=1).reshape(-1, *source.shape[1:])
         z, features, alpha = self.encode(both)
         z_s2r, alpha_r2s, alpha_r2t = z[::2], alpha[::2], alpha[1::2]
@@ -61,8 +61,8 @@ class Animator(nn.Module):
         side = self.config.resolution
         if image.ndim != 4 or image.shape[1:] != (side, side, 3):
             raise ValueError(
-                f"this model reads pictures of shape (batch, {side}, {side}, 3); got {image.shape}. "
-                "Resize them, or use a model of that resolution"
+                f"this model reads pictures of shape (batch, {side}, {side}, 3); got "
+                f"{image.shape}. Resize them, or use a model of that resolution"
             )
         return self.encoder(image)
 

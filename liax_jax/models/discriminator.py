@@ -9,7 +9,7 @@ from liax_jax.layers import ConvAct, DownResidualBlock, EqualizedDense
 
 
 def minibatch_stddev(x: jax.Array, group_size: int) -> jax.Array:
-    """Appends one channel: the mean standard deviation over groups of examples (Karras et al. 2018).
+    """Appends one channel: the mean standard deviation over groups (Karras et al. 2018).
 
     (b, h, w, c) → (b, h, w, c + 1). Example i is compared with those i + b/g, i + 2b/g, …;
     where b is no multiple of `group_size`, the largest divisor of b below it is used.

@@ -63,8 +63,10 @@ def assert_equal(first, second):
 
 def visits(batch):
     """(clip, source frame, driving frame) of each example."""
-    return [(int(s[0, 0, 0]), int(s[0, 0, 1]), int(d[0, 0, 1]))
-            for s, d in zip(batch["source"], batch["driving"], strict=True)]
+    return [
+        (int(s[0, 0, 0]), int(s[0, 0, 1]), int(d[0, 0, 1]))
+        for s, d in zip(batch["source"], batch["driving"], strict=True)
+    ]
 
 
 def test_batches_are_pairs_of_one_clip():
@@ -83,9 +85,12 @@ def test_an_epoch_visits_every_clip_once():
     """Across the seams of batches too: 7 clips in batches of 3, and of 20."""
     clips = NumberedClips([3] * 7)
     for batch_size in (3, 20):
-        order = [visit[0] for batch in batches(clips, 70 // batch_size + 1, batch_size=batch_size)
-                 for visit in visits(batch)]
-        epochs = [tuple(order[start:start + 7]) for start in range(0, 70, 7)]
+        order = [
+            visit[0]
+            for batch in batches(clips, 70 // batch_size + 1, batch_size=batch_size)
+            for visit in visits(batch)
+        ]
+        epochs = [tuple(order[start : start + 7]) for start in range(0, 70, 7)]
         assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
         assert len(set(epochs)) == 10
 
@@ -107,32 +112,41 @@ def test_any_start_step_continues_the_same_sequence():
     for start in (1, 5):
         assert_equal(batches(clips, 9 - start, batch_size=4, start_step=start), whole[start:])
     late = 123_456_789
-    assert_equal(batches(clips, 2, batch_size=4, start_step=late)[1:],
-                 batches(clips, 1, batch_size=4, start_step=late + 1))
+    assert_equal(
+        batches(clips, 2, batch_size=4, start_step=late)[1:],
+        batches(clips, 1, batch_size=4, start_step=late + 1),
+    )
 
 
 def test_threads_do_not_matter():
     clips = NumberedClips([4, 7, 3])
-    assert_equal(batches(clips, 8, batch_size=4, num_threads=1),
-                 batches(clips, 8, batch_size=4, num_threads=5))
+    assert_equal(
+        batches(clips, 8, batch_size=4, num_threads=1),
+        batches(clips, 8, batch_size=4, num_threads=5),
+    )
 
 
 def test_seeds_differ():
     clips = NumberedClips([50] * 50)
-    sequences = [[visits(batch) for batch in batches(clips, 2, batch_size=25, seed=seed)]
-                 for seed in (0, 1, 2**32 - 1)]
+    sequences = [
+        [visits(batch) for batch in batches(clips, 2, batch_size=25, seed=seed)]
+        for seed in (0, 1, 2**32 - 1)
+    ]
     assert sequences[0] != sequences[1] != sequences[2]
     # The next seed is not the next epoch.
-    assert ([visits(b) for b in batches(clips, 4, batch_size=25, seed=0)][2:] != sequences[1])
+    assert [visits(b) for b in batches(clips, 4, batch_size=25, seed=0)][2:] != sequences[1]
 
 
 def test_processes_share_each_batch():
     clips = NumberedClips([6, 5, 4, 8, 2])
     whole = batches(clips, 6, batch_size=6)
-    parts = [batches(clips, 6, batch_size=6, process_index=index, process_count=3)
-             for index in range(3)]
-    joined = [{name: np.concatenate([part[step][name] for part in parts]) for name in whole[0]}
-              for step in range(6)]
+    parts = [
+        batches(clips, 6, batch_size=6, process_index=index, process_count=3) for index in range(3)
+    ]
+    joined = [
+        {name: np.concatenate([part[step][name] for part in parts]) for name in whole[0]}
+        for step in range(6)
+    ]
     assert_equal(joined, whole)
 
 
@@ -152,16 +166,23 @@ def root(tmp_path):
     writer = RecordWriter(folder, 32)
     for clip in range(3):
         frames = [np.full((32, 32, 3), 40 * clip + t, np.uint8) for t in range(4)]
-        writer.add_clip(f"clip{clip}", (encode_frame(frame, t) for t, frame in enumerate(frames)),
-                        fps=25.0, source=f"{clip}.mp4", source_size=(32, 32))
+        writer.add_clip(
+            f"clip{clip}",
+            (encode_frame(frame, t) for t, frame in enumerate(frames)),
+            fps=25.0,
+            source=f"{clip}.mp4",
+            source_size=(32, 32),
+        )
     writer.close(["train", "train", "val"])
     return folder
 
 
 def test_worker_processes_give_the_same_batches(root):
     clips = RecordClips(root, "train")
-    assert_equal(batches(clips, 5, batch_size=3, num_workers=2, start_step=2),
-                 batches(clips, 5, batch_size=3, start_step=2))
+    assert_equal(
+        batches(clips, 5, batch_size=3, num_workers=2, start_step=2),
+        batches(clips, 5, batch_size=3, start_step=2),
+    )
 
 
 def test_an_error_in_a_worker_process_surfaces(root):
@@ -169,8 +190,11 @@ def test_an_error_in_a_worker_process_surfaces(root):
     path = root / "frames-00000.arrayrecord"
     path.write_bytes(b"\0" * path.stat().st_size)
     iterator = make_train_iterator(clips, batch_size=2, seed=0, num_workers=1)
-    with pytest.raises(RecordsError, match=r"frames-00000\.arrayrecord: record \d \(clip 'clip\d', "
-                                           r"frame \d\) is damaged"):
+    with pytest.raises(
+        RecordsError,
+        match=r"frames-00000\.arrayrecord: record \d \(clip 'clip\d', "
+        r"frame \d\) is damaged",
+    ):
         next(iterator)
     iterator.close()
 
@@ -187,19 +211,32 @@ def test_a_program_that_just_ends_is_quiet(root):
     """
     (root / "program.py").write_text(textwrap.dedent(program))
     environment = {**os.environ, "PYTHONPATH": str(Path(liax_jax.__file__).parents[1])}
-    result = subprocess.run([sys.executable, str(root / "program.py")], env=environment,
-                            capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        [sys.executable, str(root / "program.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (result.returncode, result.stdout, result.stderr) == (0, "(2, 32, 32, 3)\n", "")
 
 
-@pytest.mark.parametrize(("kwargs", "message"), [
-    ({"batch_size": 0}, "batch size"),
-    ({"batch_size": 5, "process_count": 2}, r"multiple of the number of processes \(2\), got 5"),
-    ({"batch_size": 4, "process_count": 2, "process_index": 2}, "process index 2"),
-    ({"batch_size": 4, "seed": -1}, "seed"),
-    ({"batch_size": 4, "seed": 2**32}, "seed"),
-    ({"batch_size": 4, "start_step": -1}, "start step"),
-    ({"batch_size": 4, "num_workers": -1}, "workers")])
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"batch_size": 0}, "batch size"),
+        (
+            {"batch_size": 5, "process_count": 2},
+            r"multiple of the number of processes \(2\), got 5",
+        ),
+        ({"batch_size": 4, "process_count": 2, "process_index": 2}, "process index 2"),
+        ({"batch_size": 4, "seed": -1}, "seed"),
+        ({"batch_size": 4, "seed": 2**32}, "seed"),
+        ({"batch_size": 4, "start_step": -1}, "start step"),
+        ({"batch_size": 4, "num_workers": -1}, "workers"),
+    ],
+)
 def test_wrong_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         make_train_iterator(NumberedClips([3, 3]), **{"seed": 0, **kwargs})
@@ -213,10 +250,22 @@ def test_clips_that_cannot_be_trained_on():
 
 
 def config(**changes):
-    return ConfigDict({
-        "kind": "records", "path": "", "train_split": "train", "eval_split": "val", "seed": 3,
-        "procedural": {"num_clips": 5, "num_eval_clips": 2, "frames_per_clip": 6,
-                       "distribution": "natural"}, **changes})
+    return ConfigDict(
+        {
+            "kind": "records",
+            "path": "",
+            "train_split": "train",
+            "eval_split": "val",
+            "seed": 3,
+            "procedural": {
+                "num_clips": 5,
+                "num_eval_clips": 2,
+                "frames_per_clip": 6,
+                "distribution": "natural",
+            },
+            **changes,
+        }
+    )
 
 
 def test_build_records(root):
@@ -232,20 +281,31 @@ def test_build_procedural():
     assert set(train.lengths) == set(unseen.lengths) == {6}
     assert not set(train.names) & set(unseen.names)
     assert not np.array_equal(train.frame(0, 0), unseen.frame(0, 0))
-    mixed = config(kind="procedural", procedural={
-        "num_clips": 5, "num_eval_clips": 2, "frames_per_clip": 6,
-        "distribution": {"yaw": "uniform"}})
+    mixed = config(
+        kind="procedural",
+        procedural={
+            "num_clips": 5,
+            "num_eval_clips": 2,
+            "frames_per_clip": 6,
+            "distribution": {"yaw": "uniform"},
+        },
+    )
     assert not np.array_equal(build_clips(mixed, 32, "train").frame(0, 3), train.frame(0, 3))
 
 
 def test_build_refuses(root):
     for changes, resolution, split, message in (
-            ({"kind": "tapes"}, 32, "train", "'procedural' or 'records', got 'tapes'"),
-            ({"path": ""}, 32, "train", "data.path is empty.*liax prepare"),
-            ({"path": str(root)}, 32, "val", "'train' or 'eval', got 'val'"),
-            ({"path": str(root)}, 64, "train", "of 32 px, the model of 64 px.*--resolution 64"),
-            ({"path": str(root), "eval_split": "test"}, 32, "eval",
-             "no split 'test'; it has 'train', 'val'")):
+        ({"kind": "tapes"}, 32, "train", "'procedural' or 'records', got 'tapes'"),
+        ({"path": ""}, 32, "train", "data.path is empty.*liax prepare"),
+        ({"path": str(root)}, 32, "val", "'train' or 'eval', got 'val'"),
+        ({"path": str(root)}, 64, "train", "of 32 px, the model of 64 px.*--resolution 64"),
+        (
+            {"path": str(root), "eval_split": "test"},
+            32,
+            "eval",
+            "no split 'test'; it has 'train', 'val'",
+        ),
+    ):
         with pytest.raises(ValueError, match=message):
             build_clips(config(**changes), resolution, split)
     with pytest.raises(FileNotFoundError, match="no such folder of records"):

@@ -16,13 +16,15 @@ from liax_jax.data.video_io import read_video
 
 
 def run(videos, out, resolution=32, workers=1, options=None, **kwargs):
-    return prepare(videos, out, options or FrameOptions(resolution), workers=workers,
-                   progress=False, **kwargs)
+    return prepare(
+        videos, out, options or FrameOptions(resolution), workers=workers, progress=False, **kwargs
+    )
 
 
 def files_below(folder):
-    return {path.relative_to(folder): path.read_bytes()
-            for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def test_videos_become_records(tmp_path, make_video):
@@ -33,8 +35,11 @@ def test_videos_become_records(tmp_path, make_video):
     train, val = RecordClips(tmp_path / "out", "train"), RecordClips(tmp_path / "out", "val")
     assert (train.names, train.lengths) == (("a", "sub/c"), (8, 10))
     assert (val.names, val.lengths, val.fps) == (("b",), (9,), (25.0,))
-    assert (train.entries[1].source, train.entries[1].source_height,
-            train.entries[1].source_width) == ("sub/c.mp4", 48, 64)
+    assert (
+        train.entries[1].source,
+        train.entries[1].source_height,
+        train.entries[1].source_width,
+    ) == ("sub/c.mp4", 48, 64)
     for t, frame in enumerate(read_video(tmp_path / "videos" / "b.mp4")):
         np.testing.assert_array_equal(val.frame(0, t), center_square(frame, 32))
     assert (summary.found, summary.written, summary.frames, summary.skipped) == (3, 3, 27, [])
@@ -83,7 +88,7 @@ def test_bad_clips_are_named_and_skipped(tmp_path, make_video, capsys):
     for name in ("good1", "good2", "cut", "single"):
         make_video(videos / f"{name}.mp4", 1 if name == "single" else 40)
     content = (videos / "cut.mp4").read_bytes()
-    (videos / "cut.mp4").write_bytes(content[:len(content) * 3 // 4])
+    (videos / "cut.mp4").write_bytes(content[: len(content) * 3 // 4])
     (videos / "text.mp4").write_text("these are words\n" * 100)
     (videos / "dangling.mp4").symlink_to(tmp_path / "nowhere.mp4")
     summary = run(videos, tmp_path / "out", val_names=["good2", "cut"])
@@ -95,8 +100,9 @@ def test_bad_clips_are_named_and_skipped(tmp_path, make_video, capsys):
     assert reasons["cut"][0] == "damaged or truncated" and "truncated after" in reasons["cut"][1]
     assert reasons["text"][0] == "unreadable" and "not a readable video" in reasons["text"][1]
     assert reasons["dangling"] == ("unreadable", "no such file")
-    assert summary.lines()[0] == ("found 6 clips: 2 written, 4 skipped (1 damaged or truncated, "
-                                  "1 too short, 2 unreadable)")
+    assert summary.lines()[0] == (
+        "found 6 clips: 2 written, 4 skipped (1 damaged or truncated, 1 too short, 2 unreadable)"
+    )
     errors = capsys.readouterr().err
     for name in reasons:
         assert f"{name}.mp4: " in errors
@@ -132,8 +138,11 @@ def test_nothing_usable_leaves_nothing_behind(tmp_path, make_video, kind):
         (videos / "text.mp4").write_text("words")
     if kind == "single":
         make_video(videos / "single.mp4", 1)
-    message = {"empty": "no videos", "text": "none of the 1 clips .* text: not a readable",
-               "single": "none of the 1 clips .* single: 1 frames"}[kind]
+    message = {
+        "empty": "no videos",
+        "text": "none of the 1 clips .* text: not a readable",
+        "single": "none of the 1 clips .* single: 1 frames",
+    }[kind]
     with pytest.raises(ValueError, match=message):
         run(videos, tmp_path / "out")
     assert list(tmp_path.iterdir()) == [videos]
@@ -167,16 +176,19 @@ def test_quality_makes_smaller_lossy_records(tmp_path, make_video):
     (tmp_path / "videos").mkdir()
     make_video(tmp_path / "videos" / "a.mp4", height=128, width=128)
     run(tmp_path / "videos", tmp_path / "out", 64, val_fraction=0)
-    run(tmp_path / "videos", tmp_path / "lossy", options=FrameOptions(64, quality=90),
-        val_fraction=0)
+    run(
+        tmp_path / "videos",
+        tmp_path / "lossy",
+        options=FrameOptions(64, quality=90),
+        val_fraction=0,
+    )
     exact = RecordClips(tmp_path / "out", "train").frame(0, 3).astype(int)
     lossy = RecordClips(tmp_path / "lossy", "train").frame(0, 3).astype(int)
     assert 0 < np.abs(exact - lossy).max() < 30
 
 
 def sources(*names):
-    return [ClipSource(prepare_module.Path("/v") / f"{name}.mp4", name, None, 1)
-            for name in names]
+    return [ClipSource(prepare_module.Path("/v") / f"{name}.mp4", name, None, 1) for name in names]
 
 
 def test_split_by_hash_is_stable():
@@ -195,23 +207,35 @@ def test_one_person_stays_in_one_split():
     names = [f"id{person}/clip{clip}" for person in range(60) for clip in range(4)]
     splits = assign_splits(sources(*names), val_fraction=0.3)
     assert set(splits) == {"train", "val"}
-    assert all(len(set(splits[start:start + 4])) == 1 for start in range(0, 240, 4))
+    assert all(len(set(splits[start : start + 4])) == 1 for start in range(0, 240, 4))
 
 
 def test_wrong_names_and_fractions():
     assert assign_splits(sources("x/a", "b"), val_names=["a.mp4"]) == ["val", "train"]
     for kwargs, message in (
-            ({"val_names": ["c"]}, "names no clip: c; the clips are a, b"),
-            ({"val_names": ["a", "b"]}, "names every clip"),
-            ({"val_names": ["a"], "val_fraction": 0.5}, "not both"),
-            ({"val_fraction": 1.0}, r"in \[0, 1\)")):
+        ({"val_names": ["c"]}, "names no clip: c; the clips are a, b"),
+        ({"val_names": ["a", "b"]}, "names every clip"),
+        ({"val_names": ["a"], "val_fraction": 0.5}, "not both"),
+        ({"val_fraction": 1.0}, r"in \[0, 1\)"),
+    ):
         with pytest.raises(ValueError, match=message):
             assign_splits(sources("a", "b"), **kwargs)
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("resolution", 100), ("resolution", 16), ("resolution", 0), ("stride", 0), ("min_frames", 1),
-    ("max_frames", 1), ("quality", 0), ("quality", 101), ("frame_folder_fps", 0)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("resolution", 100),
+        ("resolution", 16),
+        ("resolution", 0),
+        ("stride", 0),
+        ("min_frames", 1),
+        ("max_frames", 1),
+        ("quality", 0),
+        ("quality", 101),
+        ("frame_folder_fps", 0),
+    ],
+)
 def test_impossible_options(field, value):
     with pytest.raises(ValueError, match=r"must be|is below"):
         dataclasses.replace(FrameOptions(64), **{field: value})
@@ -255,8 +279,7 @@ def test_dying_worker_is_reported(tmp_path, make_video):
     for name in "ab":
         make_video(tmp_path / "videos" / f"{name}.mp4")
     with pytest.raises(RuntimeError, match="a worker process died.*--workers 1"):
-        prepare(tmp_path / "videos", tmp_path / "out", _DyingOptions(32), workers=2,
-                progress=False)
+        prepare(tmp_path / "videos", tmp_path / "out", _DyingOptions(32), workers=2, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["videos"]
 
 

@@ -52,8 +52,11 @@ def test_lossless_and_complete(root):
     np.testing.assert_array_equal(clips.frame(1, 2), frame_of("bob", 2))
     assert RecordClips(root, "test").names == ("carol",)
     assert sorted(path.name for path in root.iterdir()) == [
-        "frames-00000.arrayrecord", "frames-00001.arrayrecord", "frames-00002.arrayrecord",
-        "index.json"]
+        "frames-00000.arrayrecord",
+        "frames-00001.arrayrecord",
+        "frames-00002.arrayrecord",
+        "index.json",
+    ]
 
 
 def test_frames_out_of_range(root):
@@ -97,8 +100,11 @@ def test_corrupt_record_is_named(root):
     path.write_bytes(content)
     clips = RecordClips(root, "train")
     np.testing.assert_array_equal(clips.frame(0, 2), frame_of("alice", 2))
-    with pytest.raises(RecordsError, match=r"frames-00000\.arrayrecord: record 3 \(clip 'alice', "
-                                           r"frame 3\) is damaged: .*run `liax prepare` again"):
+    with pytest.raises(
+        RecordsError,
+        match=r"frames-00000\.arrayrecord: record 3 \(clip 'alice', "
+        r"frame 3\) is damaged: .*run `liax prepare` again",
+    ):
         clips.frame(0, 3)
     np.testing.assert_array_equal(clips.frame(0, 4), frame_of("alice", 4))
 

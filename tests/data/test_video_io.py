@@ -71,8 +71,9 @@ def test_rotation_in_the_header_is_applied(tmp_path, make_video):
     upright = list(read_video(path))
     content = bytearray(path.read_bytes())
     matrix = content.find(b"tkhd") + 4 + 4 + 20 + 16
-    content[matrix:matrix + 36] = struct.pack(
-        ">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)
+    content[matrix : matrix + 36] = struct.pack(
+        ">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30
+    )
     path.write_bytes(content)
     turned = list(read_video(path))
     assert turned[0].shape == (64, 48, 3)
@@ -122,7 +123,7 @@ def test_truncated(tmp_path, make_video, inside):
     """Cut inside a frame and exactly between two frames: both are noticed."""
     path = make_video(tmp_path / "clip.mp4", num_frames=60)
     position, size = packets(path)[40]
-    path.write_bytes(path.read_bytes()[:position + int(size * inside)])
+    path.write_bytes(path.read_bytes()[: position + int(size * inside)])
     num_frames = 0
     with pytest.raises(DamagedVideoError, match=r"truncated after \d+ frames"):
         for _ in read_video(path):
@@ -132,11 +133,12 @@ def test_truncated(tmp_path, make_video, inside):
 
 def test_truncated_before_its_header(tmp_path, make_video):
     path = make_video(tmp_path / "clip.mp4")
-    header = path.read_bytes()[:packets(path)[0][0]]
+    header = path.read_bytes()[: packets(path)[0][0]]
     for length in (40, len(header) // 4, len(header) // 2, len(header) - 8):
         path.write_bytes(header[:length])
-        with pytest.raises(VideoError, match="not a readable video|no video stream|no picture|"
-                                             "truncated after 0"):
+        with pytest.raises(
+            VideoError, match="not a readable video|no video stream|no picture|truncated after 0"
+        ):
             next(read_video(path))
 
 
@@ -145,7 +147,7 @@ def test_damage_is_not_painted_over(tmp_path, make_video):
     path = make_video(tmp_path / "clip.mp4")
     content = bytearray(path.read_bytes())
     position, size = packets(path)[4]
-    content[position:position + size] = b"\xff" * size
+    content[position : position + size] = b"\xff" * size
     path.write_bytes(content)
     with pytest.raises(DamagedVideoError, match=r"damaged after \d+ frames"):
         list(read_video(path))
@@ -154,11 +156,12 @@ def test_damage_is_not_painted_over(tmp_path, make_video):
 def test_writing_refuses_wrong_input(tmp_path):
     path, frame = tmp_path / "clip.mp4", np.zeros((16, 16, 3), np.uint8)
     for frames, message in (
-            ([], "no frames"),
-            ([np.zeros((15, 16, 3), np.uint8)], "even sizes"),
-            ([np.zeros((16, 16), np.uint8)], r"\(h, w, 3\) uint8"),
-            ([frame.astype(np.float32)], r"\(h, w, 3\) uint8"),
-            ([frame, np.zeros((32, 16, 3), np.uint8)], "frame 1")):
+        ([], "no frames"),
+        ([np.zeros((15, 16, 3), np.uint8)], "even sizes"),
+        ([np.zeros((16, 16), np.uint8)], r"\(h, w, 3\) uint8"),
+        ([frame.astype(np.float32)], r"\(h, w, 3\) uint8"),
+        ([frame, np.zeros((32, 16, 3), np.uint8)], "frame 1"),
+    ):
         with pytest.raises(ValueError, match=message):
             write_video(path, frames, fps=25)
     with pytest.raises(ValueError, match="fps"):

@@ -1,0 +1,100 @@
+"""Timing against a named baseline in the same run, shared by the benchmarks of this folder."""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import core
+
+from liax_jax import ops
+
+
+def median_seconds(functions: dict[str, Callable[[], Any]], repeats: int = 9) -> dict[str, float]:
+    """Median time of each function; all take turns, so that a machine's drift meets them alike."""
+    for function in functions.values():
+        jax.block_until_ready(function())
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            jax.block_until_ready(function())
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def convolution_flops(function: Callable, *arguments) -> float:
+    """Multiplications and additions of all convolutions and matrix products in `function`.
+
+    Counted on the traced program: 2 · outputs · taps · input channels each; both branches of a
+    conditional, each turn of a loop.
+    """
+    return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
+def _count(jaxpr: Any) -> float:
+    total = 0.0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv_general_dilated":
+            kernel, out = equation.invars[1].aval, equation.outvars[0].aval
+            features = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
+            total += 2.0 * out.size * kernel.size / features
+        elif equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            left, out = equation.invars[0].aval, equation.outvars[0].aval
+            total += 2.0 * out.size * np.prod([left.shape[axis] for axis in contracted])
+        turns = equation.params.get("length", 1)
+        for value in equation.params.values():
+            for inner in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(inner, core.ClosedJaxpr):
+                    total += turns * _count(inner.jaxpr)
+                elif hasattr(inner, "eqns"):
+                    total += turns * _count(inner)
+    return total
+
+
+def plain_convolution(
+    resolution: int = 64, channels: int = 256, batch: int = 1, dtype: Any = jnp.float32
+) -> tuple[Callable[[], jax.Array], float]:
+    """The baseline: one NHWC 3×3 convolution, and its floating-point operations."""
+    keys = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(keys[0], (batch, resolution, resolution, channels), dtype)
+    kernel = jax.random.normal(keys[1], (3, 3, channels, channels), dtype)
+    run = jax.jit(ops.conv2d)
+    return lambda: run(x, kernel), 2.0 * x.size * 9 * channels
+
+
+def report(name: str, figures: dict[str, Any]) -> None:
+    """Prints the figures and writes them to benchmarks/results/NAME-DEVICE.json."""
+    device = jax.devices()[0]
+    figures = {
+        "date": time.strftime("%Y-%m-%d"),
+        "device": device.device_kind if device.platform != "cpu" else _processor(),
+        "devices": jax.device_count(),
+        "jax": jax.__version__,
+        **figures,
+    }
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-{device.platform}.json"
+    path.write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"written to benchmarks/results/{path.name}")
+
+
+def _processor() -> str:
+    import os
+
+    model = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    return f"{model}, {len(os.sched_getaffinity(0))} cores"

@@ -1,0 +1,119 @@
+"""Every term of the objective against NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from liax_jax import losses
+from liax_jax.models import perceptual
+
+
+def draw(shape, seed=0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+def test_l1_is_unreduced():
+    a, b = draw((2, 4, 4, 3)), draw((2, 4, 4, 3), 1)
+    np.testing.assert_array_equal(losses.l1(a, b), np.abs(a - b))
+
+
+def test_multiscale_l1_averages_the_halvings():
+    a, b = draw((2, 8, 8, 3)), draw((2, 8, 8, 3), 1)
+    expected = np.zeros(2)
+    for scale in range(3):
+        size = 2**scale
+        pooled = [
+            x.reshape(2, 8 // size, size, 8 // size, size, 3).mean((2, 4), dtype=np.float64)
+            for x in (a, b)
+        ]
+        expected += np.abs(pooled[0] - pooled[1]).mean((1, 2, 3)) / 3
+    np.testing.assert_allclose(losses.multiscale_l1(a, b, 3), expected, rtol=1e-5)
+    plain = np.abs(a - b).mean((1, 2, 3))
+    np.testing.assert_allclose(losses.multiscale_l1(a, b, 1), plain, rtol=1e-5)
+
+
+def narrow_vgg(channels=4) -> perceptual.VGGParams:
+    """VGG19's layers with few channels: what the term does with its features is the same."""
+    params, inputs = {}, 3
+    for stage, count in enumerate((2, 2, 4, 4, 1), start=1):
+        for number in range(1, count + 1):
+            seed = 10 * stage + number
+            params[f"conv{stage}_{number}"] = {
+                "kernel": jnp.asarray(draw((3, 3, inputs, channels), seed)),
+                "bias": jnp.asarray(draw((channels,), seed + 5)),
+            }
+            inputs = channels
+    return params
+
+
+def test_perceptual_distance_sums_weighted_scales_and_layers():
+    params, weights = narrow_vgg(), (1.0, 2.0, 0.0, 4.0, 0.5)
+    image, target = draw((2, 32, 32, 3)), draw((2, 32, 32, 3), 1)
+
+    @jax.jit
+    def run(image, target):
+        def total(image, target):
+            return losses.perceptual_distance(params, image, target, (1, 2), weights)
+
+        by_target = jax.grad(lambda t: total(image, t).sum())(target)
+        by_image = jax.grad(lambda i: total(i, target).sum())(image)
+        features = [
+            [
+                perceptual.vgg19_features(params, perceptual.gaussian_downsample(x, factor))
+                for x in (image, target)
+            ]
+            for factor in (1, 2)
+        ]
+        return total(image, target), total(image, image), by_image, by_target, features
+
+    distance, none, by_image, by_target, features = run(image, target)
+    expected = np.zeros(2)
+    for ours, theirs in features:
+        for weight, a, b in zip(weights, ours, theirs, strict=True):
+            expected += weight * np.abs(np.asarray(a, np.float64) - b).mean((1, 2, 3))
+    np.testing.assert_allclose(distance, expected, rtol=1e-4)
+    np.testing.assert_array_equal(none, np.zeros(2))
+    np.testing.assert_array_equal(by_target, np.zeros_like(target))
+    assert float(jnp.abs(by_image).max()) > 0
+
+
+def test_adversarial_terms_are_softplus_without_overflow():
+    fake, real = np.float32([-200.0, -1.5, 0.0, 3.0]), np.float32([200.0, 2.0, 0.0, -300.0])
+
+    def softplus(x):
+        return np.logaddexp(0, np.float64(x))
+
+    generator = losses.adversarial_generator(fake)
+    np.testing.assert_allclose(generator, softplus(-fake), rtol=1e-6)
+    discriminator = losses.adversarial_discriminator(fake, real)
+    expected = softplus(fake) + softplus(-real)
+    np.testing.assert_allclose(discriminator, expected, rtol=1e-6, atol=1e-30)
+
+
+def test_r1_of_a_linear_score_is_the_squared_norm_of_its_weights():
+    weight, real = draw((4, 4, 3)), draw((3, 4, 4, 3), 1)
+    penalty = losses.r1_penalty(lambda x: jnp.einsum("bhwc,hwc->b", x, weight) + 5, real)
+    np.testing.assert_allclose(penalty, np.full(3, np.square(weight).sum()), rtol=1e-5)
+    # Of a quadratic score ½‖x‖² the gradient is x: each example gets its own penalty.
+    penalty = losses.r1_penalty(lambda x: jnp.square(x).sum((1, 2, 3)) / 2, real)
+    np.testing.assert_allclose(penalty, np.square(real).sum((1, 2, 3)), rtol=1e-5)
+
+
+def test_sparsity_is_the_mean_magnitude_and_its_gradient_the_sign():
+    alpha = np.float32([[1.0, -2.0, 0.5], [0.25, 4.0, -0.25]])
+    np.testing.assert_allclose(losses.sparsity(alpha), np.abs(alpha).mean(), rtol=1e-6)
+    gradient = jax.grad(losses.sparsity)(jnp.asarray(alpha))
+    np.testing.assert_allclose(gradient, np.sign(alpha) / 6, rtol=1e-6)
+    at_zero = jax.grad(losses.sparsity)(jnp.zeros((2, 3)))
+    assert np.isfinite(at_zero).all() and np.abs(at_zero).max() <= 1 / 6
+
+
+def test_weighted_total_sums_and_reports_unweighted_means_by_name():
+    terms = {"l1": jnp.asarray([1.0, 3.0]), "sparsity": jnp.asarray(0.5)}
+    total, means = losses.weighted_total(terms, {"l1": 2.0, "sparsity": 0.1, "unused": 9.0})
+    assert {name: float(mean) for name, mean in means.items()} == {"l1": 2.0, "sparsity": 0.5}
+    np.testing.assert_allclose(total, 2 * 2 + 0.1 * 0.5, rtol=1e-6)
+    with pytest.raises(KeyError, match="l1"):
+        losses.weighted_total(terms, {"sparsity": 1.0})
+    assert float(losses.weighted_total({}, {})[0]) == 0
