@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import core
 
 from liax_jax import ops
 
@@ -51,10 +50,9 @@ def _count(jaxpr: Any) -> float:
         turns = equation.params.get("length", 1)
         for value in equation.params.values():
             for inner in value if isinstance(value, (list, tuple)) else (value,):
-                if isinstance(inner, core.ClosedJaxpr):
-                    total += turns * _count(inner.jaxpr)
-                elif hasattr(inner, "eqns"):
-                    total += turns * _count(inner)
+                program = getattr(inner, "jaxpr", inner)
+                if hasattr(program, "eqns"):
+                    total += turns * _count(program)
     return total
 
 

@@ -23,14 +23,16 @@ def get_config() -> ConfigDict:
         num_blocks=1,
         num_vectors=20,
         groups=8,
-        base_channels=128,
+        base_channels=64,
         flow_init="identity",
     )
-    config.loss.update(perceptual=0.0, adversarial=0.0, l1_scales=4)
-    config.generator_optimizer.update(warmup_steps=50, decay_to=0.05, b1=0.9)
+    config.loss.update(perceptual=0.0, adversarial=0.0, sparsity=0.002, l1_scales=4)
+    config.generator_optimizer.update(
+        learning_rate=0.006, warmup_steps=50, decay_to=0.1, b1=0.9
+    )
     config.batch_size = 16
-    config.train_steps = 4000
-    config.max_minutes = 60.0
+    config.train_steps = 6000
+    config.max_minutes = 62.0
     config.log_every = 20
     config.panel_every = 500
     config.video_every = 1000

@@ -16,14 +16,17 @@ def get_config() -> ConfigDict:
         num_blocks=1,
         num_vectors=20,
         groups=8,
-        base_channels=128,
+        base_channels=64,
         flow_init="identity",
     )
-    config.loss.update(perceptual=0.0, adversarial=0.0, l1_scales=4)
+    config.loss.update(perceptual=0.0, adversarial=0.0, sparsity=0.002, l1_scales=4)
     config.data.kind = "procedural"
-    config.generator_optimizer.update(warmup_steps=50, decay_to=0.05, b1=0.9)
+    config.generator_optimizer.update(
+        learning_rate=0.006, warmup_steps=50, decay_to=0.1, b1=0.9
+    )
+    config.ema_decay = 0.99
     config.batch_size = 16
-    config.train_steps = 800
+    config.train_steps = 1800
     config.max_minutes = 15.0
     config.log_every = 20
     config.panel_every = 200

@@ -4,9 +4,10 @@ A workdir holds `config.json` (the resolved config) and `checkpoints/STEP/`. A c
 can't be read is moved to `unreadable/`, said, and the one before it used.
 """
 
+import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,18 @@ def abstract_state(state: TrainState, sharding: jax.sharding.Sharding) -> TrainS
     )
 
 
+@contextlib.contextmanager
+def writing_to(workdir: str | Path) -> Iterator[None]:
+    """Turns a folder that can't be written to, or a full disk, into a WorkdirError."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkdirError(
+            f"the workdir {workdir} can't be written to: {error.strerror or error}. Choose another "
+            "with --workdir, or free space there and start again"
+        ) from error
+
+
 def claim_workdir(config: ConfigDict, workdir: str | Path) -> None:
     """Makes the workdir and writes `config.json`, or checks that it belongs to the same model.
 
@@ -165,17 +178,12 @@ def claim_workdir(config: ConfigDict, workdir: str | Path) -> None:
     """
     workdir = Path(workdir)
     path = workdir / "config.json"
-    try:
+    with writing_to(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         check_same_model(config, workdir)
         partial = path.with_suffix(".partial")
         partial.write_text(config.to_json_best_effort(indent=2) + "\n")
         partial.replace(path)
-    except OSError as error:
-        raise WorkdirError(
-            f"the workdir {workdir} can't be written to: {error.strerror or error}. Choose another "
-            "with --workdir, or free space there"
-        ) from error
 
 
 def check_same_model(config: ConfigDict, workdir: str | Path) -> None:

@@ -47,8 +47,9 @@ class EqualizedConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         k, fan_in = self.kernel_size, x.shape[-1] * self.kernel_size**2
         kernel = self.param("kernel", normal_init, (k, k, x.shape[-1], self.features))
-        kernel = (kernel * fan_in**-0.5).astype(self.dtype)
-        return ops.conv2d(x.astype(self.dtype), kernel, self.stride, self.padding)
+        x = ops.conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
+        # Scaled after the convolution, where it fuses with bias and activation.
+        return x * fan_in**-0.5
 
 
 class ConvAct(nn.Module):
@@ -147,17 +148,24 @@ class ModulatedConv(nn.Module):
         """x (b, h, w, in), style (b, D) → (b, h, w, features); `up` doubles h and w."""
         k, channels = self.kernel_size, x.shape[-1]
         kernel = self.param("kernel", self.kernel_init, (k, k, channels, self.features))
-        kernel = kernel * (channels * k * k) ** -0.5
         # The style path stays in float32: it is tiny, and its rounding would reach every pixel.
         scale = EqualizedDense(channels, bias_init=1.0, name="modulation")(style)
-        x = x.astype(self.dtype) * scale[:, None, None, :].astype(self.dtype)
-        if self.up:
-            x = ops.transposed_conv2x_blur(x, kernel.astype(self.dtype))
-        else:
-            x = ops.conv2d(x, kernel.astype(self.dtype))
+        scale = scale * (channels * k * k) ** -0.5
+        demodulation = None
         if self.demodulate:
             energy = jnp.sum(jnp.square(kernel), axis=(0, 1))
             demodulation = jax.lax.rsqrt(jnp.square(scale) @ energy + 1e-8)
+        convolve = ops.transposed_conv2x_blur if self.up else ops.conv2d
+        if x.shape[0] == 1 and kernel.size < x.size:
+            # One example, and a map larger than the kernel: per-example weights are one kernel,
+            # and making it costs less than two passes over the map.
+            kernel = kernel * scale[0, :, None]
+            if demodulation is not None:
+                kernel = kernel * demodulation[0]
+            return convolve(x.astype(self.dtype), kernel.astype(self.dtype))
+        x = x.astype(self.dtype) * scale[:, None, None, :].astype(self.dtype)
+        x = convolve(x, kernel.astype(self.dtype))
+        if demodulation is not None:
             x = x * demodulation[:, None, None, :].astype(self.dtype)
         return x
 

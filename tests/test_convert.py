@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -70,7 +71,6 @@ def test_every_tensor_has_its_place(small):
     assert config == ModelConfig(resolution=64, width=0.5, num_blocks=1, num_vectors=40)
     picture = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
     wanted = jax.eval_shape(Animator(config).init, jax.random.key(0), picture, picture)["params"]
-    assert jax.tree.structure(params) == jax.tree.structure(wanted)
     assert jax.tree.map(lambda a: a.shape, params) == jax.tree.map(lambda a: a.shape, wanted)
     published = sum(a.size for key, a in state.items() if not key.endswith(".kernel"))
     assert sum(a.size for a in jax.tree.leaves(params)) == published
@@ -95,7 +95,7 @@ def test_directions_keep_the_signs_of_the_published_model(small):
     state, config, params = small
     published, r = np.linalg.qr(state["dec.direction.weight"] + np.float32(1e-8))
     assert (np.diagonal(r) < 0).any() and (np.diagonal(r) > 0).any()
-    ours = Animator(config).apply({"params": params}, method="directions")
+    ours: Any = Animator(config).apply({"params": params}, method="directions")
     np.testing.assert_allclose(ours, published, atol=2e-6)
 
 

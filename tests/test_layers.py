@@ -10,7 +10,7 @@ from liax_jax import layers, ops
 from liax_jax.models.discriminator import minibatch_stddev
 
 
-def draw(shape, seed=0) -> np.ndarray:
+def draw(shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
@@ -23,7 +23,7 @@ def correlate(x, kernel, stride=1, padding="SAME"):
 def test_dense_divides_by_the_root_of_its_inputs():
     x, kernel, bias = draw((3, 16)), draw((16, 5), 1), draw((5,), 2)
     layer = layers.EqualizedDense(5, bias_init=1.0)
-    y = layer.apply({"params": {"kernel": kernel, "bias": bias}}, x)
+    y = jax.jit(layer.apply)({"params": {"kernel": kernel, "bias": bias}}, x)
     np.testing.assert_allclose(y, x @ kernel / 4 + bias, rtol=1e-5, atol=1e-5)
     initial = layer.init(jax.random.key(0), x)["params"]
     np.testing.assert_array_equal(initial["bias"], np.ones(5))
@@ -33,7 +33,7 @@ def test_dense_divides_by_the_root_of_its_inputs():
 def test_convolution_divides_by_the_root_of_its_fan_in(kernel_size, stride, padding):
     x, kernel = draw((2, 7, 7, 4)), draw((kernel_size, kernel_size, 4, 6), 1)
     layer = layers.EqualizedConv(6, kernel_size, stride, padding)
-    y = layer.apply({"params": {"kernel": kernel}}, x)
+    y = jax.jit(layer.apply)({"params": {"kernel": kernel}}, x)
     expected = correlate(x, kernel, stride, padding) / np.sqrt(4 * kernel_size**2)
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
@@ -63,7 +63,7 @@ def test_residual_blocks_divide_the_sum_by_root_two():
         return {"conv": {"kernel": draw((3, 3, 3, 3), seed)}, "bias": draw((3,), seed + 1)}
 
     params = {"conv1": conv(1), "conv2": conv(3)}
-    y = layers.RenderBlock().apply({"params": params}, x)
+    y = jax.jit(layers.RenderBlock().apply)({"params": params}, x)
     inner = x
     for name in ("conv1", "conv2"):
         kernel = params[name]["conv"]["kernel"] / np.sqrt(27)

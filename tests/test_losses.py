@@ -9,7 +9,7 @@ from liax_jax import losses
 from liax_jax.models import perceptual
 
 
-def draw(shape, seed=0) -> np.ndarray:
+def draw(shape, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
@@ -79,7 +79,8 @@ def test_perceptual_distance_sums_weighted_scales_and_layers():
 
 
 def test_adversarial_terms_are_softplus_without_overflow():
-    fake, real = np.float32([-200.0, -1.5, 0.0, 3.0]), np.float32([200.0, 2.0, 0.0, -300.0])
+    fake = jnp.array([-200.0, -1.5, 0.0, 3.0])
+    real = jnp.array([200.0, 2.0, 0.0, -300.0])
 
     def softplus(x):
         return np.logaddexp(0, np.float64(x))
@@ -101,7 +102,7 @@ def test_r1_of_a_linear_score_is_the_squared_norm_of_its_weights():
 
 
 def test_sparsity_is_the_mean_magnitude_and_its_gradient_the_sign():
-    alpha = np.float32([[1.0, -2.0, 0.5], [0.25, 4.0, -0.25]])
+    alpha = jnp.array([[1.0, -2.0, 0.5], [0.25, 4.0, -0.25]])
     np.testing.assert_allclose(losses.sparsity(alpha), np.abs(alpha).mean(), rtol=1e-6)
     gradient = jax.grad(losses.sparsity)(jnp.asarray(alpha))
     np.testing.assert_allclose(gradient, np.sign(alpha) / 6, rtol=1e-6)

@@ -1,7 +1,7 @@
 """The flags that train.py and evaluate.py share, and errors as one line."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,25 +20,41 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
     What a user can mend (a wrong field, file or folder) ends as one message and exit status 2; a
     run that diverged likewise with status 3. Anything else is a defect and keeps its traceback.
     """
+    program = Path(sys.argv[0]).name
 
-    def main(arguments: list[str]) -> None:
+    def parse(arguments: Sequence[str]) -> list[str]:
+        # absl would end with status 1, and with a traceback for an unknown field of the config.
+        try:
+            remaining = flags.FLAGS(arguments)
+        except flags.Error as error:
+            _fail(program, f"{error}; see --help", status=2)
+        except KeyError as error:
+            _fail(program, f"unknown field of the config: {_unquoted(error)}", status=2)
+        if len(remaining) > 1:
+            _fail(program, f"unexpected argument {remaining[1]!r}; see --help", status=2)
+        return remaining
+
+    def main(_: list[str]) -> None:
         from liax_jax.training.loop import TrainingDiverged
 
-        program = Path(sys.argv[0]).name
-        if len(arguments) > 1:
-            sys.exit(f"{program}: unexpected argument {arguments[1]!r}; see --help")
         show_messages()
         try:
-            function(_CONFIG.value, Path(str(_WORKDIR.value)))
+            function(_CONFIG.value, Path(_WORKDIR.value))
         except TrainingDiverged as error:
             _fail(program, error, status=3)
         except (ValueError, OSError, ImportError) as error:
             _fail(program, error, status=2)
 
-    flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    for name in ("config", "workdir"):
+        flags.register_validator(name, bool, f"--{name} has to be given")
+    app.run(main, flags_parser=parse)
 
 
-def _fail(program: str, error: Exception, status: int) -> NoReturn:
+def _unquoted(error: KeyError) -> str:
+    """A KeyError's message as it was given, on one line; str() would show its repr."""
+    return " ".join(str(error.args[0]).split())
+
+
+def _fail(program: str, error: Exception | str, status: int) -> NoReturn:
     print(f"{program}: error: {error}", file=sys.stderr)
     sys.exit(status)

@@ -10,10 +10,11 @@ import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from liax_jax.checkpoint import Checkpoints, abstract_state, claim_workdir
+from liax_jax.checkpoint import Checkpoints, abstract_state, claim_workdir, writing_to
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.pipeline import build_clips, make_train_iterator
 from liax_jax.evaluation import make_reenactment_fns, write_reenactment_video
+from liax_jax.evaluation_report import explain_full_disk
 from liax_jax.log import logger
 from liax_jax.models import perceptual
 from liax_jax.training import runtime, sharding
@@ -249,17 +250,18 @@ class _Pictures:
         params = jax.device_get(self._params(state))
         image, out = jax.device_get(self._apply(params, source, driving))
         picture = training_panel(source, driving, image, out)
-        save_png(self._workdir / "panels" / f"{step:08d}.png", picture)
+        with writing_to(self._workdir):
+            save_png(self._workdir / "panels" / f"{step:08d}.png", picture)
         return picture
 
     def video(self, state: TrainState, step: int) -> None:
         """Writes videos/STEP.mp4: the first evaluation clip, reenacted from its first frame."""
         fns = make_reenactment_fns(self._animator, jax.device_get(self._params(state)))
         path = self._workdir / "videos" / f"{step:08d}.mp4"
-        path.parent.mkdir(exist_ok=True)
-        write_reenactment_video(
-            fns, self._clips, 0, path, batch_size=self._batch_size, max_frames=VIDEO_FRAMES
-        )
+        with explain_full_disk(path.parent):
+            write_reenactment_video(
+                fns, self._clips, 0, path, batch_size=self._batch_size, max_frames=VIDEO_FRAMES
+            )
 
 
 def _panel_examples(train_clips: ClipSet, eval_clips: ClipSet) -> tuple[np.ndarray, np.ndarray]:

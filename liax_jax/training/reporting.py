@@ -1,12 +1,18 @@
 """What a run leaves for people: JSON lines, TensorBoard events, pictures, a progress bar."""
 
 import json
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tqdm import tqdm
+
+from liax_jax.checkpoint import writing_to
 
 
 class Reporter:
@@ -17,6 +23,8 @@ class Reporter:
       first_step: the step that training goes on from. Lines of later steps, written by a run that
         was killed after its last checkpoint, are dropped, as those steps are done again.
       enabled: whether this process writes.
+
+    Every method raises WorkdirError where the disk is full or can't be written to.
     """
 
     def __init__(self, workdir: str | Path, first_step: int, enabled: bool):
@@ -25,9 +33,19 @@ class Reporter:
         if not enabled:
             return
         self._lines_path = self.workdir / "metrics.jsonl"
-        _drop_lines_after(self._lines_path, first_step)
-        self._lines = open(self._lines_path, "a", buffering=1)
-        self._events = SummaryWriter(str(self.workdir / "tensorboard"), purge_step=first_step + 1)
+        folder = self.workdir / "tensorboard"
+        with writing_to(self.workdir):
+            _drop_lines_after(self._lines_path, first_step)
+            self._lines = open(self._lines_path, "a", buffering=1)  # noqa: SIM115 (see `close`)
+            folder.mkdir(exist_ok=True)
+            # Not SummaryWriter: its thread dies of a full disk, and the program then waits for it
+            # forever. Two runs that start in the same second must not share a file.
+            self._events = EventsWriter(str(folder / "events"), f".{os.getpid()}")
+            # Tells TensorBoard to forget the steps that are done again.
+            self._events.write_event(
+                Event(step=first_step + 1, session_log=SessionLog(status=SessionLog.START))
+            )
+            self._events.flush()
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """One JSON line and one TensorBoard point per value."""
@@ -35,20 +53,28 @@ class Reporter:
             return
         # JSON has no NaN: what isn't finite becomes null.
         finite = {name: value if np.isfinite(value) else None for name, value in values.items()}
-        self._lines.write(json.dumps({"step": step} | finite) + "\n")
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
+        line = json.dumps({"step": step} | finite) + "\n"
+        with writing_to(self.workdir):
+            self._lines.write(line)
+            self._write_summaries(step, *(summary.scalar(name, x) for name, x in values.items()))
 
     def picture(self, name: str, step: int, picture: np.ndarray) -> None:
         """A picture (h, w, 3) uint8 for TensorBoard."""
         if self.enabled:
-            self._events.add_image(name, picture, step, dataformats="HWC")
+            with writing_to(self.workdir):
+                self._write_summaries(step, summary.image(name, picture, dataformats="HWC"))
+
+    def _write_summaries(self, step: int, *summaries) -> None:
+        for content in summaries:
+            self._events.write_event(Event(wall_time=time.time(), step=step, summary=content))
+        self._events.flush()
 
     def close(self) -> None:
-        """Flushes everything."""
+        """Closes the files."""
         if self.enabled:
-            self._lines.close()
-            self._events.close()
+            with writing_to(self.workdir):
+                self._lines.close()
+                self._events.close()
 
 
 def progress_bar(total: int, initial: int, batch_size: int, enabled: bool) -> tqdm:

@@ -220,7 +220,8 @@ def _update(
     ema = network.ema
     if ema is not None:
         # Ramped up, so that the first steps don't average with the initialisation.
-        decay = jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
+        done = step.astype(jnp.float32)
+        decay = jnp.minimum(ema_decay, (1 + done) / (10 + done))
         ema = optax.incremental_update(params, ema, 1 - decay)
     updated = NetworkState(params, opt_state, ema)
     return jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, network)

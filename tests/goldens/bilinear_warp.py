@@ -6,6 +6,7 @@ Sampling positions are stored; features and cotangents are drawn again by the te
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def grids() -> dict[str, tuple[tuple[int, ...], np.ndarray]]:
 
 
 def main() -> None:
-    recorded: dict[str, np.ndarray] = {}
+    recorded: dict[str, Any] = {}
     rng = np.random.default_rng(SEED + 1)
     for name, (shape, grid) in grids().items():
         features = rng.standard_normal(shape, dtype=np.float32)
@@ -64,6 +65,7 @@ def main() -> None:
             out.backward(torch.from_numpy(cotangent.transpose(0, 3, 1, 2).copy()))
             key = f"{name}/{'aligned' if align_corners else 'edges'}"
             recorded[f"{key}/value"] = out.detach().numpy().transpose(0, 2, 3, 1)
+            assert f.grad is not None and g.grad is not None
             recorded[f"{key}/grad_features"] = f.grad.numpy().transpose(0, 2, 3, 1)
             recorded[f"{key}/grad_grid"] = g.grad.numpy()
     np.savez_compressed(FIXTURE, **recorded)

@@ -13,7 +13,25 @@ import torch
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "vgg19.npz"
 SEED = 19
-PLAN = [64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512]
+PLAN: list[int | str] = [
+    64,
+    64,
+    "M",
+    128,
+    128,
+    "M",
+    256,
+    256,
+    256,
+    256,
+    "M",
+    512,
+    512,
+    512,
+    512,
+    "M",
+    512,
+]
 TAPS = (1, 6, 11, 20, 29)  # of features: relu1_1 … relu5_1
 
 
@@ -21,7 +39,7 @@ def build() -> torch.nn.Sequential:
     layers: list[torch.nn.Module] = []
     channels = 3
     for item in PLAN:
-        if item == "M":
+        if isinstance(item, str):
             layers.append(torch.nn.MaxPool2d(2, 2))
         else:
             layers += [torch.nn.Conv2d(channels, item, 3, padding=1), torch.nn.ReLU()]

@@ -1,6 +1,7 @@
 """The whole animator: every name and shape, and what has to hold whatever its weights."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,12 @@ def test_every_intermediate_is_named_and_shaped(family, resolution):
     picture = jax.ShapeDtypeStruct((2, resolution, resolution, 3), jnp.float32)
     animator = Animator(config)
     (image, out), _ = jax.eval_shape(animator.init_with_output, jax.random.key(0), picture, picture)
-    expected = {"z_s2r": (2, 32), "z_s2t": (2, 32), "alpha_r2s": (2, 4), "alpha_r2t": (2, 4)}
+    expected: dict[str, Any] = {
+        "z_s2r": (2, 32),
+        "z_s2t": (2, 32),
+        "alpha_r2s": (2, 4),
+        "alpha_r2t": (2, 4),
+    }
     for r in (8, 16, 32, 64)[: 3 if resolution == 32 else 4]:
         channels = config.channels(r)
         expected[f"feature/{r}"] = expected[f"warped/{r}"] = (2, r, r, channels)

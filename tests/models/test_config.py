@@ -1,6 +1,7 @@
 """Every impossible model is refused with the field, its value and what it may be."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_the_error_names_field_value_and_remedy(field, value, says):
 
 
 def test_groups_matter_only_where_there_are_flow_blocks():
-    narrow = {"resolution": 64, "width": 1 / 8, "num_vectors": 8}
+    narrow: dict[str, Any] = {"resolution": 64, "width": 1 / 8, "num_vectors": 8}
     with pytest.raises(ValueError, match="model.groups = 32: the 16 channels at 32 pixels"):
         ModelConfig(**narrow)
     assert ModelConfig(**narrow, num_blocks=0).channels(64) == 8
