@@ -44,7 +44,7 @@ demo: $(STAMP)
 	@echo 'To start afresh:           rm -r $(DEMO) && make demo'
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

@@ -27,9 +27,7 @@ def get_config() -> ConfigDict:
         flow_init="identity",
     )
     config.loss.update(perceptual=0.0, adversarial=0.0, sparsity=0.002, l1_scales=4)
-    config.generator_optimizer.update(
-        learning_rate=0.006, warmup_steps=50, decay_to=0.1, b1=0.9
-    )
+    config.generator_optimizer.update(learning_rate=0.006, warmup_steps=50, decay_to=0.1, b1=0.9)
     config.batch_size = 16
     config.train_steps = 6000
     config.max_minutes = 62.0

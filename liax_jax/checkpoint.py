@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from liax_jax.log import logger
 from liax_jax.training.state import TrainState
 
+
 class WorkdirError(ValueError):
     """A workdir that can't be used, with what to do about it."""
 
@@ -152,9 +153,7 @@ def restore_params(workdir: str | Path, like: TrainState, use_ema: bool) -> tupl
 
 def abstract_state(state: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
     """Shapes, types and placement of a state, as `restore_latest` takes them."""
-    return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state
-    )
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state)
 
 
 @contextlib.contextmanager

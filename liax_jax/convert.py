@@ -119,6 +119,8 @@ def infer_config(tensors: Mapping[str, Array]) -> ModelConfig:
         )
     if motion_head not in tensors or levels == 0:
         raise ValueError(f"not a complete {family} generator: missing {motion_head} or all levels")
+    if tensors[motion_head].ndim != 2:
+        raise ValueError(f"misshapen: {motion_head} {tensors[motion_head].shape} is not a matrix")
     num_vectors, style_dim = tensors[motion_head].shape
     resolution, width = 4 * 2**levels, style_dim / _PUBLISHED_MAX_CHANNELS
     finest = tensors[first].shape[0]

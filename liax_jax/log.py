@@ -4,6 +4,7 @@ Libraries log through absl at great length; a user of the commands sees their wa
 """
 
 import logging
+import os
 
 from absl import logging as absl_logging
 from tqdm import tqdm
@@ -17,10 +18,16 @@ class _BarFriendlyHandler(logging.Handler):
         tqdm.write(prefix + self.format(record))
 
 
+def _is_raised_later(record: logging.LogRecord) -> bool:
+    """Whether Orbax logs, in the thread that saves, an error that the next call to it raises."""
+    return bool(record.exc_info) and f"{os.sep}orbax{os.sep}" in record.pathname
+
+
 def show_messages() -> None:
     """Prints the program's messages, for commands; libraries that import liax_jax decide for
     themselves what becomes of the logger "liax_jax"."""
     absl_logging.set_verbosity(absl_logging.WARNING)
+    absl_logging.get_absl_handler().addFilter(lambda record: not _is_raised_later(record))
     if not logger.handlers:
         logger.addHandler(_BarFriendlyHandler())
     logger.setLevel(logging.INFO)

@@ -147,8 +147,8 @@ def bilinear_warp(features: jax.Array, grid: jax.Array, align_corners: bool) -> 
     """Samples `features` bilinearly at `grid`; zeros outside (𝒯 in eq. 4).
 
     Equal to torch's `grid_sample(mode="bilinear", padding_mode="zeros")`, values and gradients,
-    including at exact pixel centres, on the border and far outside. A sampling position that is
-    not a number reads nothing and gives zero.
+    including at exact pixel centres, on the border and far outside. A sampling position that is not
+    finite gives NaN and no gradient to the features.
 
     Args:
       features: (b, h, w, c), or (1, h, w, c) to read one map for the whole batch of `grid`.
@@ -196,7 +196,9 @@ def _warp_backward(align_corners, residuals, cotangent):
 
     def some_positions(grad_table, positions, cotangent):
         taps = _taps_at(features.shape, positions, align_corners)
-        grad_table = _scatter_add(grad_table, taps.rows, taps.weights(), cotangent)
+        # Outside nothing was read, whatever the weight: not a number must not reach the features.
+        weights = [jnp.where(v, w, 0) for v, w in zip(taps.valid, taps.weights(), strict=True)]
+        grad_table = _scatter_add(grad_table, taps.rows, weights, cotangent)
 
         def channel_sum(weights):
             # Σ_c cotangent · Σ_taps weight · value. As a product with a column of ones, because
@@ -245,7 +247,9 @@ class _Taps(NamedTuple):
     scale: tuple[float, float]  # pixels per unit of the grid
 
     def _masked(self, *weights):
-        return tuple(jnp.where(v, w, 0) for v, w in zip(self.valid, weights, strict=True))
+        # A fraction that is not a number stays one, and is seen in the sum.
+        pairs = zip(self.valid, weights, strict=True)
+        return tuple(jnp.where(valid | jnp.isnan(w), w, 0) for valid, w in pairs)
 
     def weights(self):
         x, y = self.x, self.y
@@ -267,6 +271,7 @@ def _taps_at(feature_shape, positions, align_corners) -> _Taps:
     shift = 0.0 if align_corners else 0.5
     x = (positions[..., 0] + 1) * scale[0] - shift
     y = (positions[..., 1] + 1) * scale[1] - shift
+    x_finite, y_finite = jnp.isfinite(x), jnp.isfinite(y)
     # Far outside (and not a number) becomes a position whose four taps are all invalid, so that
     # the conversion to integers below is defined.
     x = jnp.where(jnp.abs(x) < 2.0**23, x, -4.0)
@@ -278,7 +283,9 @@ def _taps_at(feature_shape, positions, align_corners) -> _Taps:
             column, row = west.astype(jnp.int32) + dx, north.astype(jnp.int32) + dy
             valid.append((column >= 0) & (column < width) & (row >= 0) & (row < height))
             rows.append(jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1))
-    return _Taps(tuple(rows), tuple(valid), x - west, y - north, scale)
+    x_fraction = jnp.where(x_finite, x - west, jnp.nan)
+    y_fraction = jnp.where(y_finite, y - north, jnp.nan)
+    return _Taps(tuple(rows), tuple(valid), x_fraction, y_fraction, scale)
 
 
 def _weighted_gather(features, rows, weights):

@@ -31,9 +31,11 @@ def seeded_state(spec) -> dict[str, np.ndarray]:
             a = 0.3 * a
         elif key.endswith(("modulation.bias", "norm.weight")):
             a = 1 + 0.1 * a
-        elif key.endswith("bias"):
-            a = 0.1 * a
-        elif (".flow" in key or ".to_flows." in key) and key.endswith("conv.weight"):
+        elif (
+            key.endswith("bias")
+            or (".flow" in key or ".to_flows." in key)
+            and key.endswith("conv.weight")
+        ):
             a = 0.1 * a
         state[key] = a.astype(np.float32)
     return state

@@ -141,9 +141,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         _stop_if_diverged(previous, int(state.step), config)
         checkpoints.save(state)
     batches.close()
-    logger.info(
-        "%s at step %d of %d; saved in %s", reason, state.step, config.train_steps, workdir
-    )
+    logger.info("%s at step %d of %d; saved in %s", reason, state.step, config.train_steps, workdir)
     return state
 
 
@@ -232,7 +230,9 @@ class _Clock:
 class _Pictures:
     """Panels and reenactment videos of a run, always of the same examples."""
 
-    def __init__(self, config: ConfigDict, workdir: Path, train_clips: ClipSet, eval_clips: ClipSet):
+    def __init__(
+        self, config: ConfigDict, workdir: Path, train_clips: ClipSet, eval_clips: ClipSet
+    ):
         self._workdir = workdir
         self._animator, _ = build_networks(config)
         self._clips = eval_clips

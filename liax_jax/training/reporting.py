@@ -39,8 +39,8 @@ class Reporter:
             self._lines = open(self._lines_path, "a", buffering=1)  # noqa: SIM115 (see `close`)
             folder.mkdir(exist_ok=True)
             # Not SummaryWriter: its thread dies of a full disk, and the program then waits for it
-            # forever. Two runs that start in the same second must not share a file.
-            self._events = EventsWriter(str(folder / "events"), f".{os.getpid()}")
+            # forever. The ending, as two runs that start in the same second must not share a file.
+            self._events = EventsWriter(str(folder / "events"), f".{os.getpid()}.{first_step}")
             # Tells TensorBoard to forget the steps that are done again.
             self._events.write_event(
                 Event(step=first_step + 1, session_log=SessionLog(status=SessionLog.START))

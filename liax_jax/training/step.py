@@ -13,7 +13,13 @@ from liax_jax import losses
 from liax_jax.metrics import coefficients
 from liax_jax.metrics.psnr import peak_signal_to_noise_ratio
 from liax_jax.models import Animator, Discriminator
-from liax_jax.training.state import NetworkState, Params, TrainState, build_networks, build_optimizer
+from liax_jax.training.state import (
+    NetworkState,
+    Params,
+    TrainState,
+    build_networks,
+    build_optimizer,
+)
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -42,12 +48,17 @@ def make_train_step(
             return _gradients(config, animator, discriminator, state, micro_batch, frozen)
 
         gradients, metrics = _accumulate(gradients_of, batch, config.accumulation_steps)
-        norms = {name: optax.global_norm(gradient) for name, gradient in gradients.items()}
+        norms = {name: optax.tree.norm(gradient) for name, gradient in gradients.items()}
         metrics |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
         finite = jnp.all(jnp.isfinite(jnp.stack(list(norms.values()))))
         networks = {
             name: _update(
-                getattr(state, name), gradient, optimizers[name], config.ema_decay, state.step, finite
+                getattr(state, name),
+                gradient,
+                optimizers[name],
+                config.ema_decay,
+                state.step,
+                finite,
             )
             for name, gradient in gradients.items()
         }

@@ -1,7 +1,8 @@
 """The smallest run that has every part; a config file for train.py and evaluate.py too."""
 
-from configs import default
 from ml_collections import ConfigDict
+
+from configs import default
 
 
 def get_config() -> ConfigDict:
