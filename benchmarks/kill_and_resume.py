@@ -120,7 +120,7 @@ def load_final_state(config: ConfigDict, workdir: Path) -> Any:
 
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = abstract_state(jax.eval_shape(lambda: create_train_state(config)), device)
-    checkpoints = Checkpoints(workdir, keep=None)
+    checkpoints = Checkpoints(workdir, read_only=True)
     state = checkpoints.restore_latest(like)
     checkpoints.close()
     return jax.device_get(state)

@@ -6,6 +6,8 @@ can't be read is moved to `unreadable/`, said, and the one before it used.
 
 import contextlib
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -121,7 +123,7 @@ class Checkpoints:
 
     def _unwritable(self, error: Exception) -> WorkdirError:
         return WorkdirError(
-            f"the checkpoint could not be written to {self._directory}: {_first_line(error)}. Free "
+            f"the checkpoint could not be written to {self._directory}: {_reason(error)}. Free "
             "space or choose another workdir and start again; training goes on from the newest "
             f"checkpoint there (step {self._manager.latest_step()})"
         )
@@ -224,6 +226,12 @@ def _structural_fields(config: Mapping[str, Any]) -> dict[str, Any]:
         optimizer = config.get(f"{network}_optimizer", {})
         fields[f"{network}_optimizer.clip_norm > 0"] = optimizer.get("clip_norm", 0) > 0
     return fields
+
+
+def _reason(error: Exception) -> str:
+    """Why a write failed: the system's own words where TensorStore quotes its error number."""
+    number = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(number[1])) if number else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

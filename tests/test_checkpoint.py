@@ -23,6 +23,9 @@ from liax_jax.checkpoint import (
 from liax_jax.training import sharding
 from liax_jax.training.state import NetworkState, TrainState, build_optimizer
 
+# Orbax reads and writes arrays concurrently, and forgets the others when one has failed.
+others_forgotten = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 def make_state(step, ema=True, discriminator=True, size=64):
     """A state of a small network; arrays differ from step to step."""
@@ -39,11 +42,11 @@ def make_state(step, ema=True, discriminator=True, size=64):
         return NetworkState(params, opt_state, average)
 
     state = TrainState(
-        step=np.int32(step),
+        step=jnp.int32(step),
         generator=network(1, ema),
         discriminator=network(2, ema=False) if discriminator else None,
-        skipped=np.int32(3),
-        skipped_in_row=np.int32(1),
+        skipped=jnp.int32(3),
+        skipped_in_row=jnp.int32(1),
     )
     return jax.tree.map(jnp.asarray, state)
 
@@ -53,7 +56,7 @@ def like(state):
 
 
 def assert_same_bits(ours, theirs):
-    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    jax.tree.map(lambda a, b: None, ours, theirs)  # raises where the structures differ
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert a.dtype == b.dtype and np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
@@ -146,12 +149,10 @@ def break_metadata(checkpoint):
     (checkpoint / "default" / "_METADATA").write_text("{")
 
 
-# Orbax reads arrays concurrently, and forgets the other reads when one has failed.
-forgotten_reads = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 BREAKAGES = [break_by_truncation, break_by_deletion, break_by_emptying, break_metadata]
 
 
-@forgotten_reads
+@others_forgotten
 @pytest.mark.parametrize("break_checkpoint", BREAKAGES)
 def test_unreadable_newest_is_said_and_the_one_before_used(tmp_path, caplog, break_checkpoint):
     save_steps(tmp_path, 2, 4, 6)
@@ -171,7 +172,23 @@ def test_unreadable_newest_is_said_and_the_one_before_used(tmp_path, caplog, bre
     assert_same_bits(restore(tmp_path), make_state(6))
 
 
-@forgotten_reads
+@others_forgotten
+def test_looking_at_a_run_moves_nothing(tmp_path, caplog):
+    save_steps(tmp_path, 2, 4)
+    break_by_truncation(tmp_path / "checkpoints" / "4")
+    half_written = tmp_path / "checkpoints" / "6.orbax-checkpoint-tmp"
+    half_written.mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with caplog.at_level(logging.ERROR, "liax_jax"):
+        checkpoints = Checkpoints(tmp_path, read_only=True)
+        state = checkpoints.restore_latest(like(make_state(0)))
+        checkpoints.close()
+    assert_same_bits(state, make_state(2))
+    assert "checkpoint of step 4 can't be read" in caplog.text and "left as it is" in caplog.text
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@others_forgotten
 def test_nothing_readable_is_an_error(tmp_path):
     save_steps(tmp_path, 2, 4)
     for step in ("2", "4"):
@@ -192,6 +209,7 @@ def largest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@others_forgotten
 def test_checkpoint_that_cannot_be_written(tmp_path):
     save_steps(tmp_path, 2, size=100_000)
     checkpoints = Checkpoints(tmp_path, keep=3)
@@ -199,6 +217,7 @@ def test_checkpoint_that_cannot_be_written(tmp_path):
         checkpoints.save(make_state(4, size=100_000))
         checkpoints.wait()
     assert f"could not be written to {tmp_path}/checkpoints" in str(error.value)
+    assert ": File too large. Free space or choose another workdir" in str(error.value)
     assert "newest checkpoint there (step 2)" in str(error.value)
     assert_same_bits(restore(tmp_path, size=100_000), make_state(2, size=100_000))
 
@@ -234,11 +253,12 @@ def test_workdir_keeps_the_resolved_config(tmp_path):
     claim_workdir(config, tmp_path / "deep" / "run")
     saved = json.loads((tmp_path / "deep" / "run" / "config.json").read_text())
     assert saved == json.loads(config.to_json())
-    assert saved["batch_size"] == 6 and saved["model"]["num_vectors"] == 40
+    assert saved["batch_size"] == 6 and saved["model"]["family"] == "lia_x"
 
 
 def test_workdir_of_another_model_is_refused_with_the_fields(tmp_path):
     config = default.get_config()
+    config.model.update(width=0.5, num_vectors=40)
     claim_workdir(config, tmp_path)
     before = (tmp_path / "config.json").read_text()
     config.model.update(width=1.0, num_vectors=20)

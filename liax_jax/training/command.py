@@ -28,8 +28,8 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
             remaining = flags.FLAGS(arguments)
         except flags.Error as error:
             _fail(program, f"{error}; see --help", status=2)
-        except KeyError as error:
-            _fail(program, f"unknown field of the config: {_unquoted(error)}", status=2)
+        except (KeyError, AttributeError) as error:
+            _fail(program, f"unknown field of the config: {_one_line(error)}", status=2)
         if len(remaining) > 1:
             _fail(program, f"unexpected argument {remaining[1]!r}; see --help", status=2)
         return remaining
@@ -39,7 +39,7 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
 
         show_messages()
         try:
-            function(_CONFIG.value, Path(_WORKDIR.value))
+            function(_CONFIG.value, Path(str(_WORKDIR.value)))
         except TrainingDiverged as error:
             _fail(program, error, status=3)
         except (ValueError, OSError, ImportError) as error:
@@ -50,8 +50,8 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
     app.run(main, flags_parser=parse)
 
 
-def _unquoted(error: KeyError) -> str:
-    """A KeyError's message as it was given, on one line; str() would show its repr."""
+def _one_line(error: Exception) -> str:
+    """An error's message as it was given; str() of a KeyError would show its repr."""
     return " ".join(str(error.args[0]).split())
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,10 @@ PICTURES = (f"--config.panel_every={LAST_STEP}", f"--config.video_every={LAST_ST
 @pytest.fixture(scope="module")
 def environment():
     """One device, as a user has it, and quick compilation."""
-    return os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    return os.environ | {
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +79,8 @@ def interrupted(uninterrupted, start):
 
     What each stop left, by name, and the workdir in the end.
     """
-    workdir, seen = uninterrupted.with_name("interrupted"), {}
+    workdir = uninterrupted.with_name("interrupted")
+    seen: dict[str, Any] = {}
 
     def stop(name, number, step, during_save=False):
         watch = SaveWatch(workdir)
@@ -216,10 +221,10 @@ def tiny_config(**changes):
 @pytest.fixture
 def cheap(monkeypatch):
     """Replaces the networks; `cheap["bad"]` says at which steps the L1 term isn't finite."""
-    options = {"bad": lambda step: step < 0, "size": 1000}
+    options: dict[str, Any] = {"bad": lambda step: step < 0, "size": 1000}
 
     def create(config):
-        params = {"w": jnp.zeros(options["size"])}
+        params = {"w": jax.random.normal(jax.random.key(0), (options["size"],))}
         network = NetworkState(params, optax.EmptyState(), None)
         zero = jnp.zeros((), jnp.int32)
         return TrainState(zero, network, None, zero, zero)
@@ -251,7 +256,7 @@ def newest_state(workdir, size=1000):
     zero = jnp.zeros((), jnp.int32)
     network = NetworkState({"w": jnp.zeros(size)}, optax.EmptyState(), None)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    checkpoints = Checkpoints(workdir, keep=None)
+    checkpoints = Checkpoints(workdir, read_only=True)
     state = checkpoints.restore_latest(
         abstract_state(TrainState(zero, network, None, zero, zero), device)
     )
@@ -336,6 +341,7 @@ def test_workdir_that_is_a_file(cheap, tmp_path):
     assert (tmp_path / "file").read_text() == ""
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_full_disk_ends_the_run_and_leaves_the_checkpoint_before(cheap, tmp_path):
     """As far as a process without root can have one: no file may grow beyond 50,000 bytes."""
     cheap["size"] = 200_000
@@ -343,7 +349,9 @@ def test_full_disk_ends_the_run_and_leaves_the_checkpoint_before(cheap, tmp_path
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
-        with pytest.raises(WorkdirError, match="could not be written to .*step 4"):
+        with pytest.raises(
+            WorkdirError, match="could not be written to .*: File too large.*step 4"
+        ):
             train_and_evaluate(tiny_config(), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -36,7 +36,7 @@ def leaves(tree):
 
 
 def assert_same_bits(ours, theirs):
-    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    jax.tree.map(lambda a, b: None, ours, theirs)  # raises where the structures differ
     for a, b in zip(leaves(ours), leaves(theirs), strict=True):
         assert a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
