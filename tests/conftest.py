@@ -56,7 +56,7 @@ def draw_params(config: ModelConfig, seed: int = 0) -> dict[str, Any]:
 
 @pytest.fixture
 def standard_promotion() -> Iterator[None]:
-    """For models with dtype="bfloat16": Flax's GroupNorm itself relies on implicit promotion."""
+    """For code that runs Optax, whose Adam relies on implicit promotion."""
     with jax.numpy_dtype_promotion("standard"):
         yield
 

@@ -128,9 +128,7 @@ def test_pictures_of_another_size_are_refused(tiny_config, tiny_params):
         assert str(shape) in str(error.value)
 
 
-def test_bfloat16_stays_near_float32(
-    tiny_config, tiny_params, pictures, result, standard_promotion
-):
+def test_bfloat16_stays_near_float32(tiny_config, tiny_params, pictures, result):
     config = dataclasses.replace(tiny_config, dtype="bfloat16")
     run = jax.jit(lambda *images: Animator(config).apply({"params": tiny_params}, *images))
     image, out = run(*pictures)
