@@ -48,11 +48,11 @@ def get_config() -> ConfigDict:
     config.data.flip = True
     config.data.procedural.update(num_clips=16, num_eval_clips=2, frames_per_clip=16)
     config.batch_size = 8
-    config.train_steps = 200
+    config.train_steps = 400
     config.log_every = 1
     config.panel_every = 0
     config.video_every = 0
-    config.checkpoint_every = 5
+    config.checkpoint_every = 20
     return config
 
 
@@ -194,7 +194,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=200, help="length of the run (default: 200)")
+    parser.add_argument("--steps", type=int, default=400, help="length of the run (default: 400)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     parser.add_argument("--folder", type=Path, help="keep the runs here; default: a temporary one")
     arguments = parser.parse_args()

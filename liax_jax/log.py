@@ -5,6 +5,7 @@ Libraries log through absl at great length; a user of the commands sees their wa
 
 import logging
 import os
+import sys
 
 from absl import logging as absl_logging
 from tqdm import tqdm
@@ -23,11 +24,29 @@ def _is_raised_later(record: logging.LogRecord) -> bool:
     return bool(record.exc_info) and f"{os.sep}orbax{os.sep}" in record.pathname
 
 
+def _hide_forgotten_reads() -> None:
+    """Keeps quiet about the reads that Orbax forgets when another array couldn't be read.
+
+    The error that counts is raised; these would add pages of tracebacks, whenever they end.
+    """
+    show = sys.unraisablehook
+
+    def show_others(unraisable) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            show(unraisable)
+
+    sys.unraisablehook = show_others
+    logging.getLogger("asyncio").addFilter(
+        lambda record: "exception was never retrieved" not in record.getMessage()
+    )
+
+
 def show_messages() -> None:
     """Prints the program's messages, for commands; libraries that import liax_jax decide for
     themselves what becomes of the logger "liax_jax"."""
     absl_logging.set_verbosity(absl_logging.WARNING)
     absl_logging.get_absl_handler().addFilter(lambda record: not _is_raised_later(record))
+    _hide_forgotten_reads()
     if not logger.handlers:
         logger.addHandler(_BarFriendlyHandler())
     logger.setLevel(logging.INFO)
