@@ -13,6 +13,7 @@ This file is also the config of the runs: it has `get_config`.
 
 import argparse
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -52,7 +53,7 @@ def get_config() -> ConfigDict:
     config.log_every = 1
     config.panel_every = 0
     config.video_every = 0
-    config.checkpoint_every = 20
+    config.checkpoint_every = 50
     return config
 
 
@@ -115,6 +116,7 @@ def load_final_state(config: ConfigDict, workdir: Path) -> Any:
     """The newest checkpoint as NumPy arrays."""
     import jax
 
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax repeats its options
     from liax_jax.checkpoint import Checkpoints, abstract_state
     from liax_jax.training.state import create_train_state
 

@@ -6,7 +6,8 @@
 
 L1 over four scales only: on two cores, pictures per second count for more than further terms.
 
-Expected result: reproduces the clips it was trained on; far from good on unseen faces.
+Expected result: 29.5 dB on eleven training clips (copying the source frame: 24.0), and worse than
+copying, 17.1 against 19.8, on three unseen faces: it learns its clips, not faces.
 Cost: 60 minutes on two cores, then it stops, saved. The same command goes on for another 60.
 """
 

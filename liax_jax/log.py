@@ -19,9 +19,10 @@ class _BarFriendlyHandler(logging.Handler):
         tqdm.write(prefix + self.format(record))
 
 
-def _is_raised_later(record: logging.LogRecord) -> bool:
-    """Whether Orbax logs, in the thread that saves, an error that the next call to it raises."""
-    return bool(record.exc_info) and f"{os.sep}orbax{os.sep}" in record.pathname
+def _is_told_otherwise(record: logging.LogRecord) -> bool:
+    """Whether Orbax warns of our own options, or logs an error that its next call raises."""
+    of_orbax = f"{os.sep}orbax{os.sep}" in record.pathname
+    return of_orbax and (bool(record.exc_info) or record.levelno < logging.ERROR)
 
 
 def _hide_forgotten_reads() -> None:
@@ -45,7 +46,7 @@ def show_messages() -> None:
     """Prints the program's messages, for commands; libraries that import liax_jax decide for
     themselves what becomes of the logger "liax_jax"."""
     absl_logging.set_verbosity(absl_logging.WARNING)
-    absl_logging.get_absl_handler().addFilter(lambda record: not _is_raised_later(record))
+    absl_logging.get_absl_handler().addFilter(lambda record: not _is_told_otherwise(record))
     _hide_forgotten_reads()
     if not logger.handlers:
         logger.addHandler(_BarFriendlyHandler())
