@@ -40,6 +40,8 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
         show_messages()
         try:
             function(_CONFIG.value, Path(str(_WORKDIR.value)))
+        except KeyboardInterrupt:
+            _fail(program, "interrupted a second time; the last checkpoint is sound", status=130)
         except TrainingDiverged as error:
             _fail(program, error, status=3)
         except (ValueError, OSError, ImportError) as error:

@@ -86,7 +86,12 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     claim_workdir(config, workdir)
 
     everywhere = sharding.replicated(mesh)
-    create = jax.jit(lambda: create_train_state(config), out_shardings=everywhere)
+    # Runs once: compiling it with optimisation takes far longer than running it without.
+    create = jax.jit(
+        lambda: create_train_state(config),
+        out_shardings=everywhere,
+        compiler_options={"xla_backend_optimization_level": 0},
+    )
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
     like = abstract_state(jax.eval_shape(create), everywhere)
     state = checkpoints.restore_latest(like) or create()
