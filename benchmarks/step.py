@@ -1,6 +1,6 @@
 """A decoder frame and a training step, as shares of what a plain 3×3 convolution reaches.
 
-  python benchmarks/step.py [--config configs/demo.py] [--keep_freed_memory=false]
+  python -m benchmarks.step [--config configs/demo.py] [--keep_freed_memory=false]
 
 GFLOP/s over GFLOP/s in the same run: the operations of all convolutions and matrix products of the
 traced program over the time of the whole, warps, resampling and optimiser included.
@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
-from measure import convolution_flops, median_seconds, plain_convolution, report
 from ml_collections import config_flags
 
+from benchmarks.measure import convolution_flops, median_seconds, plain_convolution, report
 from liax_jax.models import Animator, ModelConfig
 from liax_jax.training.runtime import keep_freed_memory
 from liax_jax.training.state import create_train_state

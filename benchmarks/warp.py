@@ -1,6 +1,6 @@
 """The bilinear warp against torch's grid_sample and against a plain convolution, in one run.
 
-  python benchmarks/warp.py          (needs torch: pip install 'liax-jax[torch]')
+  python -m benchmarks.warp          (needs torch: pip install 'liax-jax[torch]')
 
 Forward, and forward plus both gradients, of one feature map per size, on a smooth flow like a
 trained model's and on white noise, the worst case for caches. Ratios above 1: ours is faster.
@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
-from measure import median_seconds, plain_convolution, report
 
+from benchmarks.measure import median_seconds, plain_convolution, report
 from liax_jax import ops
 from liax_jax.training.runtime import keep_freed_memory
 

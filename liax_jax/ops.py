@@ -200,15 +200,20 @@ def _warp_backward(align_corners, residuals, cotangent):
         weights = [jnp.where(v, w, 0) for v, w in zip(taps.valid, taps.weights(), strict=True)]
         grad_table = _scatter_add(grad_table, taps.rows, weights, cotangent)
 
-        def channel_sum(weights):
-            # Σ_c cotangent · Σ_taps weight · value. As a product with a column of ones, because
-            # XLA's CPU reduction over the minor axis is not vectorised (ten times slower).
-            product = cotangent * _weighted_gather(features, taps.rows, weights)
+        def channel_sum(rows):
+            # Σ_c cotangent · value. As a product with a column of ones, because XLA's CPU
+            # reduction over the minor axis is not vectorised (ten times slower).
+            product = cotangent * _gather(features, rows)
             ones = jnp.ones((channels, 1), product.dtype)
-            return jnp.matmul(product, ones, preferred_element_type=grid.dtype)
+            return jnp.matmul(product, ones, preferred_element_type=grid.dtype)[..., 0]
 
-        grad_x = channel_sum(taps.weights_by_x()) * taps.scale[0]
-        grad_y = channel_sum(taps.weights_by_y()) * taps.scale[1]
+        scores = [channel_sum(rows) for rows in taps.rows]
+
+        def weighted(weights):
+            return sum(w * score for w, score in zip(weights, scores, strict=True))[..., None]
+
+        grad_x = weighted(taps.weights_by_x()) * taps.scale[0]
+        grad_y = weighted(taps.weights_by_y()) * taps.scale[1]
         return grad_table, jnp.concatenate([grad_x, grad_y], axis=-1)
 
     def in_chunks(grad_table, positions, cotangent):
@@ -289,7 +294,16 @@ def _taps_at(feature_shape, positions, align_corners) -> _Taps:
 
 
 def _weighted_gather(features, rows, weights):
-    """Σ over taps of weight · feature row: (b, n, c). Whole rows of channels are read at once.
+    """Σ over taps of weight · feature row: (b, n, c)."""
+    total = 0
+    for tap_rows, tap_weights in zip(rows, weights, strict=True):
+        values = _gather(features, tap_rows)
+        total = total + values * tap_weights[..., None].astype(features.dtype)
+    return total
+
+
+def _gather(features, rows):
+    """Feature rows (b, n) → (b, n, c). Whole rows of channels are read at once.
 
     The batch is a batching dimension of the gather (not flattened into the table), so that a
     batch sharded over devices stays where it is.
@@ -299,14 +313,7 @@ def _weighted_gather(features, rows, weights):
     def read(one_table, one_rows):
         return one_table.at[one_rows].get(mode="promise_in_bounds")
 
-    total = 0
-    for tap_rows, tap_weights in zip(rows, weights, strict=True):
-        if table.shape[0] == 1:
-            values = read(table[0], tap_rows)
-        else:
-            values = jax.vmap(read)(table, tap_rows)
-        total = total + values * tap_weights[..., None].astype(features.dtype)
-    return total
+    return read(table[0], rows) if table.shape[0] == 1 else jax.vmap(read)(table, rows)
 
 
 def _scatter_add(table, rows, weights, cotangent):
