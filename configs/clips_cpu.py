@@ -13,26 +13,15 @@ Cost: 60 minutes on two cores, then it stops, saved. The same command goes on fo
 
 from ml_collections import ConfigDict
 
-from configs import default
+from configs import demo
 
 
 def get_config() -> ConfigDict:
-    config = default.get_config()
-    config.model.update(
-        resolution=64,
-        width=0.25,
-        num_blocks=1,
-        num_vectors=20,
-        groups=8,
-        base_channels=64,
-        flow_init="identity",
-    )
-    config.loss.update(perceptual=0.0, adversarial=0.0, sparsity=0.002, l1_scales=4)
-    config.generator_optimizer.update(learning_rate=0.006, warmup_steps=50, decay_to=0.1, b1=0.9)
-    config.batch_size = 16
+    config = demo.get_config()  # the same small model and objective
+    config.data.kind = "records"
+    config.ema_decay = 0.999
     config.train_steps = 6000
     config.max_minutes = 62.0
-    config.log_every = 20
     config.panel_every = 500
     config.video_every = 1000
     config.checkpoint_every = 500

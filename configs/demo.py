@@ -16,7 +16,6 @@ def get_config() -> ConfigDict:
         num_blocks=1,
         num_vectors=20,
         groups=8,
-        base_channels=64,
         flow_init="identity",
     )
     config.loss.update(perceptual=0.0, adversarial=0.0, sparsity=0.002, l1_scales=4)

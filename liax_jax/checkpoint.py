@@ -77,10 +77,6 @@ class Checkpoints:
         self.wait()
         self._manager.close()
 
-    def latest_step(self) -> int | None:
-        """The newest step on disk, or None."""
-        return self._manager.latest_step()
-
     def restore_latest(self, like: TrainState) -> TrainState | None:
         """The newest readable state, with the shapes, types and shardings of `like`; None if none.
 
