@@ -19,6 +19,7 @@ from configs import demo
 def get_config() -> ConfigDict:
     config = demo.get_config()  # the same small model and objective
     config.data.kind = "records"
+    config.batch_size = 16
     config.ema_decay = 0.999
     config.train_steps = 6000
     config.max_minutes = 62.0

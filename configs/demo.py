@@ -22,11 +22,11 @@ def get_config() -> ConfigDict:
     config.data.kind = "procedural"
     config.generator_optimizer.update(learning_rate=0.006, warmup_steps=50, decay_to=0.1, b1=0.9)
     config.ema_decay = 0.99
-    config.batch_size = 16
-    config.train_steps = 1800
+    config.batch_size = 8
+    config.train_steps = 2600
     config.max_minutes = 15.0
     config.log_every = 20
-    config.panel_every = 200
+    config.panel_every = 400
     config.video_every = 0
-    config.checkpoint_every = 200
+    config.checkpoint_every = 400
     return config
