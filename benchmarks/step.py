@@ -13,8 +13,8 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from benchmarks.measure import convolution_flops, median_seconds, plain_convolution, report
-from liax_jax.models import Animator, ModelConfig
-from liax_jax.training.runtime import keep_freed_memory
+from liax_jax.models import AnimatorModule, ModelConfig
+from liax_jax.runtime import keep_freed_memory
 from liax_jax.training.state import create_train_state
 from liax_jax.training.step import make_train_step
 
@@ -26,7 +26,7 @@ _ONLY = flags.DEFINE_enum("only", "", ["", "decoder", "step"], "Measure one of t
 def random_params(config: ModelConfig) -> dict:
     """Parameters without compiling their initialisation."""
     picture = jax.ShapeDtypeStruct((1, config.resolution, config.resolution, 3), jnp.float32)
-    shapes = jax.eval_shape(Animator(config).init, jax.random.key(0), picture, picture)
+    shapes = jax.eval_shape(AnimatorModule(config).init, jax.random.key(0), picture, picture)
     rng = np.random.default_rng(0)
     return jax.tree.map(
         lambda s: jnp.asarray(rng.standard_normal(s.shape, dtype=np.float32)), shapes
@@ -36,7 +36,7 @@ def random_params(config: ModelConfig) -> dict:
 def decoder_frame() -> dict:
     """One frame from a navigated code and the source's features: what animation does per frame."""
     config = ModelConfig(resolution=512, width=0.5, num_blocks=4, num_vectors=40)
-    animator, params = Animator(config), random_params(config)
+    animator, params = AnimatorModule(config), random_params(config)
     rng = np.random.default_rng(0)
     features = {
         r: jnp.asarray(rng.standard_normal((1, r, r, config.channels(r)), dtype=np.float32))

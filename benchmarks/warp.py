@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.measure import median_seconds, plain_convolution, report
 from liax_jax import ops
-from liax_jax.training.runtime import keep_freed_memory
+from liax_jax.runtime import keep_freed_memory
 
 SIZES = ((64, 256), (128, 128), (256, 64))  # resolution, channels
 

@@ -1,12 +1,16 @@
-"""Published LIA-X and LIA weights → our parameters, by strict name tables.
+"""Published LIA-X and LIA weights ↔ our parameters, strict and bit for bit.
 
-The tables say, for every tensor of a published checkpoint, where it belongs in our parameter tree
-and how its layout changes. Nothing is skipped in silence: names that are missing, unexpected or
-misshapen are all listed in one error.
+Nothing is skipped in silence: names that are missing, unexpected or misshapen are all listed in
+one error. What a published checkpoint holds and the model doesn't use travels along as `extras`,
+so that the way back gives the same bits.
+
+Arrays are NumPy views of those given wherever the layout allows it: converting holds no second
+copy of a model in memory.
 """
 
+import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,42 +18,31 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from liax_jax.models import Animator, ModelConfig
+from liax_jax.models import AnimatorModule, ModelConfig
+from liax_jax.published_names import PUBLISHED_FIELDS, lia_x_levels, name_table
 
 Array = np.ndarray
-# The published families have D = 512·s and 32 groups in their GroupNorms.
-_PUBLISHED_MAX_CHANNELS = 512
+Params = dict[str, Any]
+# In `extras`: the factors ±1 between the columns of our dictionary and of the published one.
+# Published names all have a dot in them.
+COLUMN_SIGNS = "dictionary_signs"
+_DICTIONARY = "dictionary/weight"
+_MOTION_HEAD = ("encoder/motion/kernel", "encoder/motion/bias")
 
 
-class Entry(NamedTuple):
-    """One tensor: its published name, our path (None: unused), and the change of layout."""
+class SignRecord(NamedTuple):
+    """How the signs of an exported dictionary differ from ours; see `to_torch_state_dict`.
 
-    name: str
-    path: str | None
-    to_ours: Callable[[Array], Array]
+    Attributes:
+      columns: (M,) factors ±1 of the columns of W.
+      coefficients: (M,) factors ±1 of the coefficients α, and with them of the motion vectors.
+    """
 
-
-def _conv(w: Array) -> Array:  # (o, i, k, k) → (k, k, i, o)
-    return w.transpose(2, 3, 1, 0)
-
-
-def _modulated(w: Array) -> Array:  # (1, o, i, k, k) → (k, k, i, o)
-    return _conv(w[0])
+    columns: tuple[int, ...]
+    coefficients: tuple[int, ...]
 
 
-def _dense(w: Array) -> Array:
-    return w.T
-
-
-def _vector(w: Array) -> Array:
-    return w.reshape(-1)
-
-
-def _constant(w: Array) -> Array:  # (1, c, 4, 4) → (4, 4, c)
-    return w[0].transpose(1, 2, 0)
-
-
-def from_torch_state_dict(state: Mapping[str, Array]) -> tuple[ModelConfig, dict[str, Any]]:
+def from_torch_state_dict(state: Mapping[str, Array]) -> tuple[ModelConfig, Params]:
     """Converts a published generator.
 
     Family, resolution, width, blocks and vectors are read off names and shapes. The dictionary is
@@ -61,52 +54,134 @@ def from_torch_state_dict(state: Mapping[str, Array]) -> tuple[ModelConfig, dict
         `gen.` prefix of its training checkpoints).
 
     Returns:
-      The configuration, and parameters for `Animator(config).apply({"params": params}, …)`.
+      The configuration, and parameters for `AnimatorModule(config).apply({"params": params}, …)`.
 
     Raises:
       ValueError: not a published generator; lists missing, unexpected and misshapen names.
     """
-    generator = {k.removeprefix("gen."): v for k, v in state.items() if k.startswith("gen.")}
-    tensors = {k: np.asarray(v) for k, v in (generator or state).items()}
-    config = infer_config(tensors)
-    # The blur buffers hold the constant [1, 3, 3, 1] filter, which is part of our code.
+    config, params, _ = import_published(state)
+    return config, params
+
+
+def import_published(
+    state: Mapping[str, Array],
+    config: ModelConfig | None = None,
+    signs: SignRecord | None = None,
+) -> tuple[ModelConfig, Params, dict[str, Array]]:
+    """`from_torch_state_dict`, and what it takes to come back to the same bits.
+
+    Args:
+      state: as `from_torch_state_dict` takes it.
+      config: of a model whose configuration is known; read off names and shapes otherwise.
+      signs: of a file that `to_torch_state_dict` made, as `export_signs` gave them.
+
+    Returns:
+      The configuration, float32 parameters, and `extras`: tensors under their published names that
+      the model doesn't use, and `COLUMN_SIGNS` (M,) int8.
+
+    Raises:
+      ValueError: as `from_torch_state_dict`.
+    """
+    tensors = {k: np.asarray(v) for k, v in generator_tensors(state).items()}
+    config = config or infer_config(tensors)
+    # Buffers hold the constant [1, 3, 3, 1] filter.
     buffers = {k for k, v in tensors.items() if k.endswith(".kernel") and v.shape == (4, 4)}
-    wanted = {path: leaf.shape for path, leaf in _parameter_shapes(config).items()}
-    problems, flat = [], {}
-    entries = list(name_table(config, tensors))
+    wanted = parameter_shapes(config)
+    problems, flat, extras = [], {}, {k: tensors[k] for k in sorted(buffers)}
+    entries = list(name_table(config))
     for entry in entries:
         if entry.name not in tensors:
-            problems.append(f"missing: {entry.name}")
-        elif entry.path is not None:
-            try:
-                value = entry.to_ours(tensors[entry.name])
-            except (ValueError, IndexError):
-                value = tensors[entry.name]
-            if value.shape != wanted[entry.path]:
-                problems.append(
-                    f"misshapen: {entry.name} {tensors[entry.name].shape} does not give "
-                    f"{entry.path} {wanted[entry.path]}"
-                )
-            flat[entry.path] = value
+            if not entry.optional:
+                problems.append(f"missing: {entry.name}")
+            continue
+        value = tensors[entry.name]
+        if entry.path is None:
+            extras[entry.name] = value
+            continue
+        try:
+            ours = entry.layout.to_ours(value)
+            fits = entry.layout.to_published(ours).shape == value.shape
+        except (ValueError, IndexError):
+            ours, fits = value, False
+        if not fits or ours.shape != wanted[entry.path]:
+            problems.append(
+                f"misshapen: {entry.name} {value.shape} does not give "
+                f"{entry.path} {wanted[entry.path]}"
+            )
+        flat[entry.path] = ours
     unexpected = tensors.keys() - {entry.name for entry in entries} - buffers
     problems += [f"unexpected: {name}" for name in sorted(unexpected)]
     if problems:
         raise ValueError(
             f"this is not a complete {config.family} generator:\n  " + "\n  ".join(problems)
         )
-    path = "dictionary/weight"
-    flat[path] = _with_published_signs(flat[path])
-    params = {k: jnp.asarray(v, jnp.float32) for k, v in flat.items()}
-    return config, traverse_util.unflatten_dict(params, sep="/")
+    flat = {path: np.asarray(value, np.float32) for path, value in flat.items()}
+    if signs is None:
+        columns = _householder_signs(flat[_DICTIONARY])
+    else:
+        columns = np.array(signs.columns, np.float32)
+        _scale_coefficients(flat, np.array(signs.coefficients, np.float32))
+    flat[_DICTIONARY] = flat[_DICTIONARY] * columns
+    extras[COLUMN_SIGNS] = columns.astype(np.int8)
+    return config, traverse_util.unflatten_dict(flat, sep="/"), extras
+
+
+def to_torch_state_dict(
+    config: ModelConfig, params: Params, extras: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
+    """The published names and layouts of a model: the way back of `from_torch_state_dict`.
+
+    The published code takes its motion vectors from LAPACK's QR, whose signs depend on the first
+    rows of W and can't be chosen. Where they differ from ours the coefficients are turned round in
+    the motion head: the same pictures, with that direction pointing the other way. A model that
+    came from a published checkpoint has none such, and comes back bit for bit.
+
+    Args:
+      config: of the model.
+      params: as `AnimatorModule(config).apply({"params": params}, …)` takes them.
+      extras: of `import_published`, for a model that came from a published checkpoint. Without,
+        unused tensors are zero and the blur buffers are written anew.
+
+    Returns:
+      Tensor names → float32 arrays; LIA's without the `gen` that its files have around them.
+
+    Raises:
+      ValueError: the parameters are not this model's; lists all that is wrong.
+    """
+    flat = checked_parameters(config, params)
+    signs = export_signs(params, extras)
+    flat[_DICTIONARY] = flat[_DICTIONARY] * np.array(signs.columns, np.float32)
+    _scale_coefficients(flat, np.array(signs.coefficients, np.float32))
+    published = {}
+    for entry in name_table(config):
+        if entry.path is not None:
+            published[entry.name] = entry.layout.to_published(flat[entry.path])
+        elif extras:
+            if entry.name in extras:
+                published[entry.name] = extras[entry.name]
+        elif entry.default is not None:
+            published[entry.name] = entry.default
+    others = (extras or {}).keys() - published.keys() - {COLUMN_SIGNS}
+    return published | {name: (extras or {})[name] for name in sorted(others)}
+
+
+def export_signs(params: Params, extras: Mapping[str, Array] | None = None) -> SignRecord:
+    """What `to_torch_state_dict` does to the signs of this model."""
+    weight = np.asarray(params["dictionary"]["weight"], np.float32)
+    ones = np.ones(weight.shape[1], np.int8)
+    columns = np.asarray((extras or {}).get(COLUMN_SIGNS, ones))
+    coefficients = _householder_signs(weight)
+    return SignRecord(tuple(map(int, columns)), tuple(map(int, coefficients)))
 
 
 def infer_config(tensors: Mapping[str, Array]) -> ModelConfig:
     """Reads the hyperparameters off names and shapes. Raises ValueError where it can't."""
     if "enc.enc_2r.block1.0.weight" in tensors:
         family, first, motion_head = "lia_x", "enc.enc_2r.block1.0.weight", "enc.enc_r2t.0.weight"
-        levels = len(_lia_x_levels(tensors))
-        pattern = re.compile(r"dec\.conv2_2\.(\d+)\.gamma")
-        num_blocks = sum(bool(pattern.fullmatch(name)) for name in tensors)
+        names = lia_x_levels(tensors)
+        levels = len(names)
+        finest_blocks = rf"dec\.{names[-1] if names else 'conv2'}_2\.(\d+)\.gamma"
+        num_blocks = _count(tensors, finest_blocks)
     elif "enc.net_app.convs.0.0.weight" in tensors:
         family, first = "lia", "enc.net_app.convs.0.0.weight"
         levels = _count(tensors, r"dec\.to_flows\.(\d+)\.bias")
@@ -122,7 +197,7 @@ def infer_config(tensors: Mapping[str, Array]) -> ModelConfig:
     if tensors[motion_head].ndim != 2:
         raise ValueError(f"misshapen: {motion_head} {tensors[motion_head].shape} is not a matrix")
     num_vectors, style_dim = tensors[motion_head].shape
-    resolution, width = 4 * 2**levels, style_dim / _PUBLISHED_MAX_CHANNELS
+    resolution, width = 4 * 2**levels, style_dim / PUBLISHED_FIELDS["max_channels"]
     finest = tensors[first].shape[0]
     base = finest / width if family == "lia_x" else finest / width * resolution / 256
     return ModelConfig(
@@ -132,136 +207,64 @@ def infer_config(tensors: Mapping[str, Array]) -> ModelConfig:
         num_blocks=num_blocks,
         num_vectors=num_vectors,
         base_channels=64 if base > 64 or family == "lia" else int(base),
-        max_channels=_PUBLISHED_MAX_CHANNELS,
+        max_channels=PUBLISHED_FIELDS["max_channels"],
     )
 
 
-def name_table(config: ModelConfig, tensors: Mapping[str, Array]) -> Iterator[Entry]:
-    """Every tensor of the published generator of this configuration."""
-    yield Entry("dec.direction.weight", "dictionary/weight", np.asarray)
-    yield Entry("dec.input.input", "flow_generator/constant", _constant)
-    yield from _styled("dec.conv1", "flow_generator/styled_4")
-    yield from _lia_x_table(config, tensors) if config.family == "lia_x" else _lia_table(config)
+def generator_tensors(state: Mapping[str, Array]) -> dict[str, Array]:
+    """The generator of a checkpoint that may hold other networks too, without its prefix."""
+    generator = {k.removeprefix("gen."): v for k, v in state.items() if k.startswith("gen.")}
+    return generator or dict(state)
 
 
-def _lia_x_table(config: ModelConfig, tensors: Mapping[str, Array]) -> Iterator[Entry]:
-    encoder = "enc.enc_2r"
-    yield from _conv_act(f"{encoder}.block1", "encoder/from_rgb")
-    level_names = _lia_x_levels(tensors)
-    # Halvings are numbered from the finest; at 512 pixels one named `block_512` is the last.
-    extra = level_names[0] == "conv_512"
-    halvings = [f"block{i}.0" for i in range(2, len(level_names) + 2 - extra)]
-    halvings += ["block_512"] if extra else []
-    for i, name in enumerate(halvings):
-        yield from _down_block(f"{encoder}.{name}", f"encoder/block_{config.resolution >> i}")
-    yield Entry(f"{encoder}.block8.weight", "encoder/to_code/kernel", _conv)
-    yield from _dense_layer("enc.enc_r2t.0", "encoder/motion")
-    for r, name in zip(config.levels, level_names, strict=True):
-        suffix = name.removeprefix("conv")
-        yield from _styled(f"dec.{name}_1", f"flow_generator/up_{r}")
-        for i in range(config.num_blocks):
-            block, ours = f"dec.{name}_2.{i}", f"flow_generator/block_{r}_{i}"
-            yield Entry(f"{block}.gamma", f"{ours}/gamma", _vector)
-            yield Entry(f"{block}.norm.weight", f"{ours}/norm/scale", _vector)
-            yield Entry(f"{block}.norm.bias", f"{ours}/norm/bias", _vector)
-            yield from _styled(f"{block}.conv1", f"{ours}/conv1")
-            yield from _styled(f"{block}.conv2", f"{ours}/conv2")
-            block, ours = f"dec.{name}_2_rgb.{i}", f"renderer/block_{r}_{i}"
-            yield from _conv_act(f"{block}.conv1", f"{ours}/conv1")
-            yield from _conv_act(f"{block}.conv2", f"{ours}/conv2")
-        if r > 8:
-            up, ours = f"dec.{name}_2_up", f"renderer/up_{r}/conv"
-            yield Entry(f"{up}.1.weight", f"{ours}/conv/kernel", _conv)
-            yield Entry(f"{up}.2.bias", f"{ours}/bias", _vector)
-        yield from _to_rgb(f"dec.rgb{suffix}", f"renderer/to_rgb_{r}")
-        yield from _to_flow(f"dec.flow{suffix}", f"flow_generator/to_flow_{r}")
+@functools.lru_cache(maxsize=8)
+def parameter_shapes(config: ModelConfig) -> Mapping[str, tuple[int, ...]]:
+    """Our parameters of a model: path with "/" between the levels → shape."""
+    picture = jax.ShapeDtypeStruct((1, config.resolution, config.resolution, 3), jnp.float32)
+    variables = jax.eval_shape(AnimatorModule(config).init, jax.random.key(0), picture, picture)
+    flat = traverse_util.flatten_dict(variables["params"], sep="/")
+    return {path: leaf.shape for path, leaf in flat.items()}
 
 
-def _lia_table(config: ModelConfig) -> Iterator[Entry]:
-    encoder, levels = "enc.net_app.convs", config.levels
-    yield from _conv_act(f"{encoder}.0", "encoder/from_rgb")
-    for i in range(len(levels)):
-        yield from _down_block(f"{encoder}.{i + 1}", f"encoder/block_{config.resolution >> i}")
-    yield Entry(f"{encoder}.{len(levels) + 1}.weight", "encoder/to_code/kernel", _conv)
-    for i in range(4):
-        yield from _dense_layer(f"enc.fc.{i}", f"encoder/motion_hidden_{i}")
-    yield from _dense_layer("enc.fc.4", "encoder/motion")
-    # In the checkpoints but never used by the model: noise strengths and the RGB layer at 4×4.
-    noisy = ["conv1", *(f"convs.{i}" for i in range(2 * len(levels)))]
-    unused = [f"{name}.noise.weight" for name in noisy]
-    unused += ["to_rgb1.bias", "to_rgb1.conv.0.weight", "to_rgb1.conv.1.bias"]
-    for name in unused:
-        yield Entry(f"dec.{name}", None, np.asarray)
-    for i, r in enumerate(levels):
-        yield from _styled(f"dec.convs.{2 * i}", f"flow_generator/up_{r}")
-        yield from _styled(f"dec.convs.{2 * i + 1}", f"flow_generator/styled_{r}")
-        yield from _to_rgb(f"dec.to_rgbs.{i}", f"renderer/to_rgb_{r}")
-        yield from _to_flow(f"dec.to_flows.{i}", f"flow_generator/to_flow_{r}")
+def checked_parameters(config: ModelConfig, params: Params) -> dict[str, Array]:
+    """Parameters by path, as float32 NumPy.
+
+    Raises:
+      ValueError: lists what is missing, unexpected and misshapen.
+    """
+    flat = {
+        path: np.asarray(value, np.float32)
+        for path, value in traverse_util.flatten_dict(params, sep="/").items()
+    }
+    wanted = parameter_shapes(config)
+    problems = [f"missing: {path}" for path in sorted(wanted.keys() - flat.keys())]
+    problems += [f"unexpected: {path}" for path in sorted(flat.keys() - wanted.keys())]
+    problems += [
+        f"misshapen: {path} {flat[path].shape} should be {wanted[path]}"
+        for path in sorted(flat.keys() & wanted.keys())
+        if flat[path].shape != wanted[path]
+    ]
+    if problems:
+        raise ValueError("these are not the model's parameters:\n  " + "\n  ".join(problems))
+    return flat
 
 
-def _dense_layer(name: str, path: str) -> Iterator[Entry]:
-    yield Entry(f"{name}.weight", f"{path}/kernel", _dense)
-    yield Entry(f"{name}.bias", f"{path}/bias", _vector)
-
-
-def _conv_act(name: str, path: str) -> Iterator[Entry]:
-    yield Entry(f"{name}.0.weight", f"{path}/conv/kernel", _conv)
-    yield Entry(f"{name}.1.bias", f"{path}/bias", _vector)
-
-
-def _down_block(name: str, path: str) -> Iterator[Entry]:
-    yield from _conv_act(f"{name}.conv1", f"{path}/conv1")
-    yield Entry(f"{name}.conv2.1.weight", f"{path}/conv2/conv/kernel", _conv)
-    yield Entry(f"{name}.conv2.2.bias", f"{path}/conv2/bias", _vector)
-    yield Entry(f"{name}.skip.1.weight", f"{path}/skip/kernel", _conv)
-
-
-def _modulated_conv(name: str, path: str) -> Iterator[Entry]:
-    yield Entry(f"{name}.weight", f"{path}/kernel", _modulated)
-    yield from _dense_layer(f"{name}.modulation", f"{path}/modulation")
-
-
-def _styled(name: str, path: str) -> Iterator[Entry]:
-    yield from _modulated_conv(f"{name}.conv", f"{path}/conv")
-    yield Entry(f"{name}.activate.bias", f"{path}/bias", _vector)
-
-
-def _to_rgb(name: str, path: str) -> Iterator[Entry]:
-    yield from _conv_act(f"{name}.conv", f"{path}/conv")
-    yield Entry(f"{name}.bias", f"{path}/bias", _vector)
-
-
-def _to_flow(name: str, path: str) -> Iterator[Entry]:
-    yield from _modulated_conv(f"{name}.conv", f"{path}/conv")
-    yield Entry(f"{name}.bias", f"{path}/bias", _vector)
-
-
-def _lia_x_levels(tensors: Mapping[str, Array]) -> list[str]:
-    """Decoder level names, coarse to fine: conv_512 (only at 512 pixels), conv2, conv3, …"""
-    numbers = sorted(
-        int(match[1])
-        for match in (re.fullmatch(r"dec\.conv(\d+)_1\.conv\.weight", name) for name in tensors)
-        if match
-    )
-    extra = ["conv_512"] if "dec.conv_512_1.conv.weight" in tensors else []
-    return extra + [f"conv{n}" for n in numbers]
-
-
-def _count(tensors: Mapping[str, Array], pattern: str) -> int:
+def _count(tensors: Iterable[str], pattern: str) -> int:
     return sum(bool(re.fullmatch(pattern, name)) for name in tensors)
 
 
-def _parameter_shapes(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
-    picture = jax.ShapeDtypeStruct((1, config.resolution, config.resolution, 3), jnp.float32)
-    variables = jax.eval_shape(Animator(config).init, jax.random.key(0), picture, picture)
-    return traverse_util.flatten_dict(variables["params"], sep="/")
+def _scale_coefficients(flat: dict[str, Array], factors: Array) -> None:
+    """Multiplies the coefficients α that the motion head gives by (M,) factors."""
+    for path in _MOTION_HEAD:
+        flat[path] = flat[path] * factors
 
 
-def _with_published_signs(weight: Array) -> Array:
-    """Flips columns of W so that a QR with positive diag(R) gives LAPACK's Q of the original.
+def _householder_signs(weight: Array) -> Array:
+    """Signs (M,) of diag(R) in LAPACK's QR of W, which the published models take Q from.
 
-    The published models take Q from LAPACK's Householder QR, whose R has a diagonal of either
-    sign. Where R_ii < 0, flipping column i of W flips R_ii and leaves that Q as it is.
+    The Q of LAPACK's Householder QR stays the same where a column of W is flipped; only that R_ii
+    changes its sign. So flipping the columns with R_ii < 0 makes the Q with positive diag(R), which
+    is ours, equal to LAPACK's.
     """
     _, r = np.linalg.qr(np.asarray(weight, np.float32) + np.float32(1e-8))
-    return weight * np.where(np.diagonal(r) < 0, -1, 1).astype(weight.dtype)
+    return np.where(np.diagonal(r) < 0, np.float32(-1), np.float32(1))

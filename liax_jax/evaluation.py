@@ -34,7 +34,7 @@ from liax_jax.evaluation_report import (
     write_results,
 )
 from liax_jax.metrics import compute_frame_metrics
-from liax_jax.models.animator import Animator
+from liax_jax.models.animator import AnimatorModule
 from liax_jax.visualization import SideBySide
 
 VIDEO_LABELS = ("source", "driving", "reconstruction")
@@ -58,21 +58,21 @@ class ReenactmentFns:
 # The animator is a static argument and the parameters are not: calling these again with other
 # parameters, as a training run does at intervals, compiles nothing anew.
 @functools.partial(jax.jit, static_argnums=0)
-def _encode(animator: Animator, params: Any, source: jax.Array) -> tuple[jax.Array, dict]:
+def _encode(animator: AnimatorModule, params: Any, source: jax.Array) -> tuple[jax.Array, dict]:
     encoded: Any = animator.apply({"params": params}, source, method="encode")
     z_s2r, features, _ = encoded
     return z_s2r, features
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _coefficients(animator: Animator, params: Any, driving: jax.Array) -> jax.Array:
+def _coefficients(animator: AnimatorModule, params: Any, driving: jax.Array) -> jax.Array:
     encoded: Any = animator.apply({"params": params}, driving, method="encode")
     return encoded[2]
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _render(
-    animator: Animator,
+    animator: AnimatorModule,
     params: Any,
     z_s2r: jax.Array,
     features: dict[int, jax.Array],
@@ -84,7 +84,7 @@ def _render(
     return image
 
 
-def make_reenactment_fns(animator: Animator, params: Any) -> ReenactmentFns:
+def make_reenactment_fns(animator: AnimatorModule, params: Any) -> ReenactmentFns:
     """The steps of self-reenactment with a trained animator.
 
     Args:

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from liax_jax import runtime
 from liax_jax.checkpoint import abstract_state, check_same_model, restore_params
 from liax_jax.data.pipeline import build_clips
 from liax_jax.evaluation import make_reenactment_fns, self_reenactment
 from liax_jax.log import logger
-from liax_jax.training import runtime
 from liax_jax.training.state import build_networks, create_train_state
 
 

@@ -27,19 +27,20 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from flax import traverse_util  # noqa: E402
 
-from liax_jax.models import Animator, ModelConfig  # noqa: E402
+from liax_jax.log import logger  # noqa: E402
+from liax_jax.models import AnimatorModule, ModelConfig  # noqa: E402
 
 # An accidental float32 · bfloat16 is an error here, and a silent loss of speed in a program.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 def draw_params(config: ModelConfig, seed: int = 0) -> dict[str, Any]:
-    """Parameters drawn with NumPy, as `Animator.init` takes seconds to compile.
+    """Parameters drawn with NumPy, as `AnimatorModule.init` takes seconds to compile.
 
     Unlike at initialisation, biases, γ and the flow heads are not zero: nothing is a no-op.
     """
     picture = jax.ShapeDtypeStruct((1, config.resolution, config.resolution, 3), jnp.float32)
-    shapes = jax.eval_shape(Animator(config).init, jax.random.key(0), picture, picture)
+    shapes = jax.eval_shape(AnimatorModule(config).init, jax.random.key(0), picture, picture)
     rng = np.random.default_rng(seed)
     flat = {}
     for path, leaf in sorted(traverse_util.flatten_dict(shapes["params"], sep="/").items()):
@@ -61,9 +62,17 @@ def standard_promotion() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Commands that a test runs in this process leave the logger as it was, for `caplog`."""
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
 @pytest.fixture(scope="session")
 def make_params() -> Callable[..., dict[str, Any]]:
-    """make_params(config, seed=0): parameters of `Animator(config)` without compiling its init."""
+    """make_params(config, seed=0): parameters for a config, without compiling `init`."""
     return draw_params
 
 

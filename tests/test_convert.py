@@ -3,14 +3,24 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from flax import traverse_util
 
-from liax_jax.convert import from_torch_state_dict, infer_config
-from liax_jax.models import Animator, ModelConfig
+from liax_jax.convert import (
+    COLUMN_SIGNS,
+    checked_parameters,
+    export_signs,
+    from_torch_state_dict,
+    import_published,
+    infer_config,
+    parameter_shapes,
+    to_torch_state_dict,
+)
+from liax_jax.models import AnimatorModule, ModelConfig
+from liax_jax.published_names import name_table
 
 FIXTURES = Path(__file__).parent / "fixtures" / "parity"
 LIA_X, LIA = "liax_512_half_width", "lia_256"
@@ -70,7 +80,9 @@ def test_every_tensor_has_its_place(small):
     state, config, params = small
     assert config == ModelConfig(resolution=64, width=0.5, num_blocks=1, num_vectors=40)
     picture = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
-    wanted = jax.eval_shape(Animator(config).init, jax.random.key(0), picture, picture)["params"]
+    wanted = jax.eval_shape(AnimatorModule(config).init, jax.random.key(0), picture, picture)[
+        "params"
+    ]
     assert jax.tree.map(lambda a: a.shape, params) == jax.tree.map(lambda a: a.shape, wanted)
     published = sum(a.size for key, a in state.items() if not key.endswith(".kernel"))
     assert sum(a.size for a in jax.tree.leaves(params)) == published
@@ -95,8 +107,7 @@ def test_directions_keep_the_signs_of_the_published_model(small):
     state, config, params = small
     published, r = np.linalg.qr(state["dec.direction.weight"] + np.float32(1e-8))
     assert (np.diagonal(r) < 0).any() and (np.diagonal(r) > 0).any()
-    ours: Any = Animator(config).apply({"params": params}, method="directions")
-    np.testing.assert_allclose(ours, published, atol=2e-6)
+    np.testing.assert_allclose(directions(config, params), published, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", [LIA_X, LIA])
@@ -143,3 +154,107 @@ def test_other_files_are_told_apart():
     del headless["enc.fc.4.weight"]
     with pytest.raises(ValueError, match="not a complete lia generator: missing enc.fc.4.weight"):
         from_torch_state_dict(headless)
+
+
+def assert_same_bits(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        assert ours[key].dtype == value.dtype and ours[key].shape == value.shape, key
+        assert ours[key].tobytes() == value.tobytes(), key
+
+
+def directions(config, params) -> np.ndarray:
+    """Q as our code has it."""
+    return np.asarray(AnimatorModule(config).apply({"params": params}, method="directions"))
+
+
+def published_directions(state) -> np.ndarray:
+    """Q as the published code has it."""
+    return np.linalg.qr(state["dec.direction.weight"] + np.float32(1e-8))[0]
+
+
+@pytest.mark.parametrize("name", [LIA_X, LIA])
+def test_the_table_names_every_tensor_and_its_shape(name):
+    shapes = published_shapes(name)
+    config = infer_config(without_memory(shapes))
+    assert {entry.name for entry in name_table(config)} == shapes.keys()
+    flat = without_memory(parameter_shapes(config))
+    exported = to_torch_state_dict(config, traverse_util.unflatten_dict(flat, sep="/"))
+    assert {key: value.shape for key, value in exported.items()} == shapes
+
+
+def test_published_weights_come_back_bit_for_bit(small):
+    state = small[0]
+    assert any(key.endswith(".kernel") for key in state)  # buffers, here of no particular numbers
+    config, params, extras = import_published(state)
+    assert set(extras) == {k for k in state if k.endswith(".kernel")} | {COLUMN_SIGNS}
+    assert {-1, 1} == set(extras[COLUMN_SIGNS].tolist())
+    assert_same_bits(to_torch_state_dict(config, params, extras), state)
+
+
+def test_unused_tensors_come_back_and_absent_buffers_stay_absent(make_params):
+    config = ModelConfig(
+        family="lia", resolution=32, width=1 / 16, num_blocks=0, num_vectors=4, max_channels=512
+    )
+    state = to_torch_state_dict(config, make_params(config))
+    assert not state["dec.convs.3.noise.weight"].any()
+    rng = np.random.default_rng(3)
+    for name, value in list(state.items()):
+        if name.endswith(".kernel"):
+            del state[name]
+        else:
+            state[name] = rng.standard_normal(value.shape, dtype=np.float32)
+    back = to_torch_state_dict(*import_published({f"gen.{k}": v for k, v in state.items()}))
+    assert_same_bits(back, state)
+
+
+def test_a_model_trained_here_gets_the_blur_filters(tiny_config, tiny_params):
+    exported = to_torch_state_dict(tiny_config, tiny_params)
+    blur = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
+    for name in ("enc.enc_2r.block2.0.conv2.0.kernel", "enc.enc_2r.block3.0.skip.0.kernel"):
+        np.testing.assert_array_equal(exported[name], blur)
+    for name in ("conv3_1.conv.blur", "conv3_2_up.0", "rgb2.up", "flow4.up"):
+        np.testing.assert_array_equal(exported[f"dec.{name}.kernel"], 4 * blur)
+
+
+def test_directions_that_have_to_turn_round_do_so_with_their_coefficients(tiny_config, tiny_params):
+    """LAPACK chooses the signs of the published Q; α_i d_i is the same."""
+    exported = to_torch_state_dict(tiny_config, tiny_params)
+    signs = export_signs(tiny_params)
+    turned = np.array(signs.coefficients)
+    assert {-1, 1} == set(turned.tolist()) and set(signs.columns) == {1}
+    ours = directions(tiny_config, tiny_params)
+    np.testing.assert_allclose(published_directions(exported), ours * turned, atol=2e-6)
+    head = tiny_params["encoder"]["motion"]
+    np.testing.assert_array_equal(
+        exported["enc.enc_r2t.0.weight"], (np.asarray(head["kernel"]) * turned).T
+    )
+    np.testing.assert_array_equal(exported["enc.enc_r2t.0.bias"], np.asarray(head["bias"]) * turned)
+    # With the record of signs all is as before; without, as the published code has it.
+    known = import_published(exported, tiny_config, signs)[1]
+    assert_same_bits(
+        checked_parameters(tiny_config, known), checked_parameters(tiny_config, tiny_params)
+    )
+    unknown = import_published(exported, tiny_config)[1]
+    np.testing.assert_allclose(directions(tiny_config, unknown), ours * turned, atol=2e-6)
+
+
+def test_parameters_that_do_not_fit_are_all_listed(tiny_config, tiny_params):
+    flat = dict(checked_parameters(tiny_config, tiny_params))
+    del flat["encoder/motion/bias"]
+    flat["encoder/surplus"] = np.zeros(1, np.float32)
+    flat["dictionary/weight"] = np.zeros((3, 2), np.float32)
+    with pytest.raises(ValueError) as error:
+        to_torch_state_dict(tiny_config, traverse_util.unflatten_dict(flat, sep="/"))
+    assert [line.strip() for line in str(error.value).splitlines()[1:]] == [
+        "missing: encoder/motion/bias",
+        "unexpected: encoder/surplus",
+        "misshapen: dictionary/weight (3, 2) should be (32, 4)",
+    ]
+
+
+def test_converting_makes_no_copies(small):
+    state, config, params = small
+    exported = to_torch_state_dict(config, params)
+    kernel = "enc.enc_2r.block2.0.conv1.0.weight"
+    assert np.shares_memory(exported[kernel], state[kernel])

@@ -17,7 +17,7 @@ from liax_jax.evaluation_report import (
     video_stems,
 )
 from liax_jax.metrics import FRAME_METRICS
-from liax_jax.models.animator import Animator
+from liax_jax.models.animator import AnimatorModule
 from liax_jax.models.config import ModelConfig
 from liax_jax.visualization import LABEL_HEIGHT
 
@@ -292,7 +292,7 @@ def test_video_names_are_safe_and_unique():
 def tiny_animator():
     """A small model with random parameters; drawn here, since compiling `init` takes longer."""
     config = ModelConfig(resolution=32, width=1 / 16, num_blocks=1, num_vectors=5, groups=2)
-    animator = Animator(config)
+    animator = AnimatorModule(config)
     image = np.zeros((1, 32, 32, 3), np.float32)
     shapes = jax.eval_shape(animator.init, jax.random.key(0), image, image)["params"]
     rng = np.random.default_rng(0)
@@ -318,7 +318,7 @@ def test_a_real_animator_is_run_as_in_training(tmp_path):
     # Other parameters of the same model reuse what has been compiled.
     compiled = evaluation._render._cache_size()
     halved = jax.tree.map(lambda leaf: leaf / 2, params)
-    same_model = Animator(animator.config)
+    same_model = AnimatorModule(animator.config)
     other_fns = evaluation.make_reenactment_fns(same_model, halved)
     list(evaluation.reenact_clip(other_fns, clips, 0, batch_size=3))
     assert evaluation._render._cache_size() == compiled

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from liax_jax.convert import from_torch_state_dict
-from liax_jax.models import Animator
+from liax_jax.models import AnimatorModule
 
 FIXTURES = Path(__file__).parent / "fixtures" / "parity"
 TOLERANCE = 1e-4
@@ -74,7 +74,7 @@ def test_every_recorded_array_agrees_with_the_published_generator(name):
     spec = json.loads((FIXTURES / f"{name}.json").read_text())
     recorded = np.load(FIXTURES / f"{name}.npz")
     config, params = from_torch_state_dict(seeded_state(spec))
-    animator = Animator(config)
+    animator = AnimatorModule(config)
     encode = jax.jit(lambda p, x: animator.apply({"params": p}, x, method="encode"))
     directions = jax.jit(lambda p: animator.apply({"params": p}, method="directions"))
 

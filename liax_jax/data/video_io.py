@@ -7,13 +7,14 @@ Every function streams: the memory needed does not grow with the length of the v
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image
+
+from liax_jax.data.upright import upright_square_pixels
 
 # What the decoder does about the errors it notices: fail. Its default is to paint over the damage
 # and go on, and a model trained on such frames learns the smears. (Not every changed bit makes an
@@ -25,6 +26,8 @@ _LENGTH_TOLERANCE_FRAMES = 1.5
 
 _BT709 = 1
 _LIMITED_RANGE = 1
+_HDR_TRANSFERS = (16, 18)  # PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)
+_DEFAULT_RATE = Fraction(25)
 
 
 class VideoError(ValueError):
@@ -46,6 +49,10 @@ class VideoInfo:
             duration * fps, else None. For progress and estimates; count what you read.
         duration: seconds, or None where the container does not say.
         codec: name of the codec, such as "h264".
+        rate: `fps` as the file states it.
+        has_audio: whether there is sound.
+        high_dynamic_range: whether the colours are meant for an HDR screen (PQ or HLG); they are
+            read as they are and look pale.
     """
 
     width: int
@@ -54,6 +61,9 @@ class VideoInfo:
     num_frames: int | None
     duration: float | None
     codec: str
+    rate: Fraction = Fraction(25)
+    has_audio: bool = False
+    high_dynamic_range: bool = False
 
 
 @contextlib.contextmanager
@@ -111,20 +121,32 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         VideoError: it is not a video.
     """
     with _open_video(path) as (container, stream):
-        rate = stream.average_rate or stream.guessed_rate
-        fps = float(rate) if rate else 25.0
+        rate = _frame_rate(stream)
+        fps = float(rate)
         duration = _duration_seconds(container, stream)
         num_frames = stream.frames or (round(duration * fps) if duration else None)
         return VideoInfo(
-            stream.width, stream.height, fps, num_frames, duration, stream.codec_context.name
+            stream.width,
+            stream.height,
+            fps,
+            num_frames,
+            duration,
+            stream.codec_context.name,
+            rate,
+            bool(container.streams.audio),
+            stream.codec_context.color_trc in _HDR_TRANSFERS,
         )
+
+
+def _frame_rate(stream: av.VideoStream) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or _DEFAULT_RATE
 
 
 def read_video(path: str | os.PathLike[str], *, num_threads: int = 0) -> Iterator[np.ndarray]:
     """Yields the frames of a video file in order, from the first.
 
     Pixels that are not square (an anamorphic video) are made square by widening or narrowing the
-    picture, and the rotation that cameras write into the header is applied.
+    picture, and the rotation or mirroring that cameras write into the header is applied.
 
     Args:
         path: any file that FFmpeg reads.
@@ -139,6 +161,22 @@ def read_video(path: str | os.PathLike[str], *, num_threads: int = 0) -> Iterato
         DamagedVideoError: it is truncated, or the decoder notices an error in it; raised after
             frames before the damage have been yielded.
     """
+    for _, frame in read_timed_video(path, num_threads=num_threads):
+        yield frame
+
+
+def read_timed_video(
+    path: str | os.PathLike[str], *, num_threads: int = 0
+) -> Generator[tuple[float, np.ndarray], None, None]:
+    """Yields the frames of a video file with the times at which they are shown.
+
+    Args, frames and errors are those of `read_video`.
+
+    Yields:
+        (seconds, frame); seconds count from the start of the pictures and increase from frame to
+        frame. Where the file gives a frame no time, or one that doesn't increase, the frame
+        follows the one before it by the average interval.
+    """
     with _open_video(path) as (container, stream):
         context = stream.codec_context
         context.options = dict(_STRICT_DECODING)
@@ -146,6 +184,7 @@ def read_video(path: str | os.PathLike[str], *, num_threads: int = 0) -> Iterato
         num_frames = num_packets = 0
         end = 0.0  # seconds from the stream's start
         size = None
+        time, interval = -1.0, float(1 / _frame_rate(stream))
         try:
             for packet in container.demux(stream):
                 num_packets += packet.size > 0
@@ -155,14 +194,15 @@ def read_video(path: str | os.PathLike[str], *, num_threads: int = 0) -> Iterato
                     ticks = packet.pts + (packet.duration or 0) - (stream.start_time or 0)
                     end = max(end, float(ticks * packet.time_base))
                 for frame in packet.decode():
-                    image = _upright_square_pixels(frame, stream.sample_aspect_ratio)
+                    image = upright_square_pixels(frame, stream.sample_aspect_ratio)
                     if size not in (None, image.shape):
                         raise DamagedVideoError(
                             f"{path}: the picture size changes after {num_frames} frames, from "
                             f"{size[1]}x{size[0]} to {image.shape[1]}x{image.shape[0]}"
                         )
                     size = image.shape
-                    yield image
+                    time = _frame_time(frame, stream, time, interval)
+                    yield time, image
                     num_frames += 1
         except av.FFmpegError as error:
             raise DamagedVideoError(
@@ -172,6 +212,18 @@ def read_video(path: str | os.PathLike[str], *, num_threads: int = 0) -> Iterato
             raise DamagedVideoError(f"{path}: truncated after {num_frames} frames")
         if not num_frames:
             raise VideoError(f"{path}: holds no frames")
+
+
+def _frame_time(
+    frame: av.VideoFrame, stream: av.VideoStream, previous: float, interval: float
+) -> float:
+    """Seconds from the start of the stream; `previous` is negative before the first frame."""
+    if frame.pts is not None and frame.time_base is not None:
+        start = (stream.start_time or 0) * (stream.time_base or 0)
+        time = float(frame.pts * frame.time_base - start)
+        if time > previous and time >= 0:
+            return time
+    return max(0.0, previous + interval) if previous >= 0 else 0.0
 
 
 def _stopped_early(
@@ -189,20 +241,6 @@ def _stopped_early(
         and num_packets < stream.frames
         and end < duration - _LENGTH_TOLERANCE_FRAMES / fps
     )
-
-
-def _upright_square_pixels(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarray:
-    """Converts a decoded frame into an (h, w, 3) uint8 RGB array as a player shows it."""
-    image: np.ndarray = frame.to_ndarray(format="rgb24")
-    if pixel_aspect and pixel_aspect != 1:
-        width = max(1, round(frame.width * float(pixel_aspect)))
-        image = np.asarray(
-            Image.fromarray(image).resize((width, frame.height), Image.Resampling.LANCZOS)
-        )
-    quarter_turns = round(frame.rotation / 90) % 4
-    if quarter_turns:
-        image = np.ascontiguousarray(np.rot90(image, quarter_turns))
-    return image
 
 
 def write_video(

@@ -11,7 +11,7 @@ from liax_jax.models.motion_dictionary import MotionDictionary
 from liax_jax.models.renderer import Renderer
 
 
-class Animator(nn.Module):
+class AnimatorModule(nn.Module):
     """LIA-X or LIA: moves the portrait in `source` the way the one in `driving` is posed.
 
     `animator.init(key, source, driving)` makes the parameters;

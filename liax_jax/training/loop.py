@@ -10,6 +10,7 @@ import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
+from liax_jax import runtime
 from liax_jax.checkpoint import Checkpoints, abstract_state, claim_workdir, writing_to
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.pipeline import build_clips, make_train_iterator
@@ -17,7 +18,7 @@ from liax_jax.evaluation import make_reenactment_fns, write_reenactment_video
 from liax_jax.evaluation_report import explain_full_disk
 from liax_jax.log import logger
 from liax_jax.models import perceptual
-from liax_jax.training import runtime, sharding
+from liax_jax.training import sharding
 from liax_jax.training.reporting import Reporter, progress_bar
 from liax_jax.training.state import TrainState, build_networks, create_train_state, model_config
 from liax_jax.training.step import make_train_step

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from liax_jax.models import Animator, Discriminator, ModelConfig
+from liax_jax.models import AnimatorModule, Discriminator, ModelConfig
 
 Params = Any
 
@@ -38,9 +38,9 @@ def model_config(config: ConfigDict) -> ModelConfig:
     return ModelConfig(**config.model.to_dict())
 
 
-def build_networks(config: ConfigDict) -> tuple[Animator, Discriminator | None]:
+def build_networks(config: ConfigDict) -> tuple[AnimatorModule, Discriminator | None]:
     """The modules of a run; the discriminator is None without an adversarial term."""
-    animator = Animator(model_config(config))
+    animator = AnimatorModule(model_config(config))
     if not config.loss.adversarial:
         return animator, None
     fields = config.discriminator

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from liax_jax import losses
 from liax_jax.metrics import coefficients
 from liax_jax.metrics.psnr import peak_signal_to_noise_ratio
-from liax_jax.models import Animator, Discriminator
+from liax_jax.models import AnimatorModule, Discriminator
 from liax_jax.training.state import (
     NetworkState,
     Params,
@@ -115,7 +115,7 @@ def _accumulate(gradients_of: Callable, batch: Batch, count: int):
 
 def _gradients(
     config: ConfigDict,
-    animator: Animator,
+    animator: AnimatorModule,
     discriminator: Discriminator | None,
     state: TrainState,
     batch: Batch,
@@ -141,7 +141,7 @@ def _gradients(
 def _generator_loss(
     params: Params,
     config: ConfigDict,
-    animator: Animator,
+    animator: AnimatorModule,
     discriminator: Discriminator | None,
     state: TrainState,
     source: jax.Array,

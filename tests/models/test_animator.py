@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from liax_jax import ops
-from liax_jax.models import Animator, ModelConfig
+from liax_jax.models import AnimatorModule, ModelConfig
 from liax_jax.models.flow_generator import ToFlow
 
 PAIRS = 2  # of source and driving in the batch
@@ -30,7 +30,7 @@ def pictures(tiny_config):
 @pytest.fixture(scope="module")
 def model(tiny_config):
     """Jitted parts of the tiny animator, of parameters and arguments; compiled once."""
-    animator = Animator(tiny_config)
+    animator = AnimatorModule(tiny_config)
 
     def part(method):
         return jax.jit(lambda p, *inputs: animator.apply({"params": p}, *inputs, method=method))
@@ -51,7 +51,7 @@ def test_every_intermediate_is_named_and_shaped(family, resolution):
         family=family, resolution=resolution, width=1 / 16, num_blocks=1, num_vectors=4, groups=4
     )
     picture = jax.ShapeDtypeStruct((2, resolution, resolution, 3), jnp.float32)
-    animator = Animator(config)
+    animator = AnimatorModule(config)
     (image, out), _ = jax.eval_shape(animator.init_with_output, jax.random.key(0), picture, picture)
     expected: dict[str, Any] = {
         "z_s2r": (2, 32),
@@ -73,7 +73,7 @@ def test_the_out_dictionary_is_consistent(result, tiny_params, tiny_config):
     image, out = result
     assert image.std() > 0.05 and np.isfinite(image).all()
     np.testing.assert_array_equal(image, out["rgb/32"])
-    q = Animator(tiny_config).apply({"params": tiny_params}, method="directions")
+    q = AnimatorModule(tiny_config).apply({"params": tiny_params}, method="directions")
     z_s2t = out["z_s2r"] + out["alpha_r2t"] @ np.asarray(q).T
     np.testing.assert_allclose(out["z_s2t"], z_s2t, atol=1e-5)
     warp = jax.jit(ops.bilinear_warp, static_argnums=2)
@@ -121,7 +121,7 @@ def test_every_direction_is_reachable_and_one_source_serves_many_codes(model, ti
 
 
 def test_pictures_of_another_size_are_refused(tiny_config, tiny_params):
-    animator = Animator(tiny_config)
+    animator = AnimatorModule(tiny_config)
     for shape in ((1, 64, 64, 3), (1, 32, 64, 3), (32, 32, 3), (1, 32, 32, 1)):
         with pytest.raises(ValueError, match=r"\(batch, 32, 32, 3\); got .*Resize them") as error:
             animator.apply({"params": tiny_params}, jnp.zeros(shape), method="encode")
@@ -130,7 +130,7 @@ def test_pictures_of_another_size_are_refused(tiny_config, tiny_params):
 
 def test_bfloat16_stays_near_float32(tiny_config, tiny_params, pictures, result):
     config = dataclasses.replace(tiny_config, dtype="bfloat16")
-    run = jax.jit(lambda *images: Animator(config).apply({"params": tiny_params}, *images))
+    run = jax.jit(lambda *images: AnimatorModule(config).apply({"params": tiny_params}, *images))
     image, out = run(*pictures)
     for name in ("flow/32", "rgb/32", "alpha_r2t", "z_s2t"):
         reference = np.asarray(result[1][name])

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from liax_jax.models import Animator, ModelConfig
+from liax_jax.models import AnimatorModule, ModelConfig
 
 
 def parameter_count(config: ModelConfig) -> int:
     picture = jax.ShapeDtypeStruct((1, config.resolution, config.resolution, 3), jnp.float32)
-    shapes = jax.eval_shape(Animator(config).init, jax.random.key(0), picture, picture)
+    shapes = jax.eval_shape(AnimatorModule(config).init, jax.random.key(0), picture, picture)
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
 

@@ -13,8 +13,9 @@ import pytest
 import tiny
 
 from benchmarks.kill_and_resume import differing_arrays, logged_metrics
+from liax_jax import runtime
 from liax_jax.checkpoint import Checkpoints, WorkdirError, abstract_state
-from liax_jax.training import loop, runtime
+from liax_jax.training import loop
 from liax_jax.training.loop import TrainingDiverged, check_config, train_and_evaluate
 from liax_jax.training.state import NetworkState, TrainState
 

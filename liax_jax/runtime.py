@@ -1,4 +1,4 @@
-"""What a training process asks of the operating system."""
+"""What a long-running process asks of the operating system."""
 
 import contextlib
 import ctypes

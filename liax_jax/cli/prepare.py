@@ -1,15 +1,12 @@
-"""The `liax` command. It parses arguments; the work is done by the packages it calls."""
+"""`liax prepare`: a folder of videos → frame records for training."""
 
 import argparse
-import signal
-import sys
-from collections.abc import Sequence
-from typing import NoReturn
 
+from liax_jax.cli.parsing import Commands, add_command
 from liax_jax.data import extraction
 from liax_jax.data.prepare import prepare
 
-_PREPARE_HELP = """\
+_DESCRIPTION = """\
 Turn a folder of videos into frame records for training.
 
 VIDEOS may hold videos (anything FFmpeg reads, in subfolders too), folders of numbered images (one
@@ -18,28 +15,21 @@ folder a clip), or split folders named train, val, validation or test with eithe
 Frames are cropped to the centre square (never squashed) and scaled to the resolution. Clips that
 are unreadable, damaged or too short are named and left out.
 """
-_PREPARE_EXAMPLE = """\
+_EXAMPLES = """\
 example:
   liax prepare my_videos my_records --resolution 128 --val alice --val bob
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports wrong arguments as one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="liax", description="LIA-X: portrait animation.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser(
+def register(commands: Commands) -> None:
+    """Adds the command and its flags."""
+    command = add_command(
+        commands,
         "prepare",
+        run,
         help="turn a folder of videos into frame records for training",
-        description=_PREPARE_HELP,
-        epilog=_PREPARE_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=_DESCRIPTION,
+        examples=_EXAMPLES,
     )
     command.add_argument("videos", metavar="VIDEOS", help="folder of videos or of image folders")
     command.add_argument("out", metavar="OUT", help="folder to make")
@@ -101,11 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--overwrite", action="store_true", help="replace OUT if it holds records already"
     )
-    command.set_defaults(run=_prepare)
-    return parser
 
 
-def _prepare(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
+    """Prepares the records and prints what was done."""
     options = extraction.FrameOptions(
         resolution=args.resolution,
         stride=args.stride,
@@ -124,30 +113,3 @@ def _prepare(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
     )
     print("\n".join(summary.lines()))
-
-
-def _terminate(signum: int, frame: object) -> NoReturn:
-    sys.exit(128 + signum)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit code: 0, or 2 for an error of the user's."""
-    args = _parser().parse_args(argv)
-    # An exception unwinds, so that what is half made is removed.
-    previous = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        args.run(args)
-    except (ValueError, OSError, RuntimeError) as error:
-        message = " ".join(str(error).split())
-        print(f"liax {args.command}: error: {message}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"liax {args.command}: interrupted", file=sys.stderr)
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from liax_jax.training.runtime import stop_signals
+from liax_jax.runtime import stop_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -33,7 +33,7 @@ def test_handlers_are_restored_after_an_error():
 def test_freed_memory_is_kept_where_the_c_library_is_glibc():
     # In a process of its own: the setting can't be taken back.
     program = (
-        "import mmap, sys; from liax_jax.training.runtime import keep_freed_memory\n"
+        "import mmap, sys; from liax_jax.runtime import keep_freed_memory\n"
         "took_effect = keep_freed_memory()\n"
         "def resident(): return int(open('/proc/self/statm').read().split()[1]) * mmap.PAGESIZE\n"
         "before = resident(); block = bytearray(64 << 20); del block\n"

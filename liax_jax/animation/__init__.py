@@ -1,0 +1,1 @@
+"""Animating and editing portraits with a trained model."""

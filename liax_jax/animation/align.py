@@ -1,0 +1,124 @@
+"""Automatic edit-warp-render: the sparse edit that brings a source to a driving's first frame.
+
+Relative motion (eq. 8) starts from the source's own pose. Where that differs from the pose of the
+first driving frame, the motion is carried over from the wrong starting point; the paper lets a user
+edit the source by hand until the two agree (eq. 10). Both are coefficients of one dictionary, so
+the edit can be found: the difference on few directions, kept within their useful ranges, and
+corrected by what the encoder reads off the edited picture.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from liax_jax.animation.animator import Animator
+from liax_jax.animation.directions import DirectionError
+from liax_jax.animation.portrait import Portrait
+
+# A direction whose share of the edit changes the picture by less than this (RMS over pixels, on
+# [0, 255]) is left out: nobody would see it.
+VISIBLE_CHANGE = 0.25
+_CORRECTIONS = 4
+_RENDER_AT_ONCE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Alignment:
+    """What `align` found.
+
+    Attributes:
+      change: (M,) float32, the edit: changes of the coefficients.
+      values: the same by name (or index, where unnamed), as flags and direction cards write it.
+      distance_before, distance_after: distance of the source's, and of the edited picture's,
+        coefficients from the driving's (Euclidean, over the directions that were allowed).
+    """
+
+    change: np.ndarray
+    values: dict[str, float]
+    distance_before: float
+    distance_after: float
+
+    def flags(self) -> str:
+        """The edit as flags of the command line."""
+        return " ".join(f"--edit {name}={value:g}" for name, value in self.values.items())
+
+
+def align(
+    animator: Animator,
+    portrait: Portrait,
+    reference: np.ndarray,
+    directions: str = "all",
+    max_directions: int | None = None,
+) -> Alignment:
+    """Finds the sparse edit of `portrait` towards the coefficients of a driving frame.
+
+    Args:
+      animator: the model.
+      portrait: the source; what it is edited by already stays.
+      reference: (M,) coefficients of the driving's first frame.
+      directions: which may be used: names, indices or groups of the direction card, or "all".
+      max_directions: at most so many are used, those that change the picture most.
+
+    Raises:
+      DirectionError: unknown directions, or a limit below 1.
+    """
+    if max_directions is not None and max_directions < 1:
+        raise DirectionError(f"aligning needs at least 1 direction, got {max_directions}")
+    allowed = np.array(animator.card.select(directions), int)
+    start = np.asarray(portrait.edited_alpha)
+    lowest, highest = animator.card.coefficient_bounds()
+    wanted = np.asarray(reference, np.float32) - start
+    change = np.zeros_like(wanted)
+    change[allowed] = np.clip(wanted, lowest, highest)[allowed]
+    used = _most_visible(animator, portrait, start, change, max_directions)
+    change[np.setdiff1d(np.arange(change.size), used)] = 0
+
+    def distance(alpha: np.ndarray) -> float:
+        return float(np.linalg.norm((np.asarray(reference) - alpha)[allowed]))
+
+    def read_back(change: np.ndarray) -> np.ndarray:
+        """What the encoder sees in the edited picture."""
+        picture = np.clip(np.asarray(animator.render(portrait, start + change)), -1, 1)
+        return np.asarray(animator.coefficients(picture)[0])
+
+    # What the decoder paints is not quite what it was asked for. Asking for the rest, too, is a
+    # fixed-point iteration; the best round counts, since not every model converges.
+    none = np.zeros_like(change)
+    before = distance(read_back(none))
+    best, best_distance = none, before
+    for _ in range(_CORRECTIONS if used.size else 0):
+        seen = read_back(change)
+        if distance(seen) < best_distance:
+            best, best_distance = change.copy(), distance(seen)
+        corrected = np.clip(change + np.asarray(reference) - seen, lowest, highest)
+        change[used] = corrected[used]
+    return Alignment(best, animator.card.describe(best), before, best_distance)
+
+
+def _most_visible(
+    animator: Animator,
+    portrait: Portrait,
+    start: np.ndarray,
+    change: np.ndarray,
+    limit: int | None,
+) -> np.ndarray:
+    """Indices whose share of the change is seen, the most visible first, at most `limit`."""
+    indices = np.flatnonzero(change)
+    if not indices.size:
+        return indices
+    single = start + change[indices, None] * np.eye(change.size, dtype=np.float32)[indices]
+    count = -(-(len(single) + 1) // _RENDER_AT_ONCE) * _RENDER_AT_ONCE
+    alphas = np.concatenate([single, np.repeat(start[None], count - len(single), axis=0)])
+    pictures = [
+        np.asarray(animator.render(portrait, alphas[i : i + _RENDER_AT_ONCE], uint8=True))
+        for i in range(0, count, _RENDER_AT_ONCE)
+    ]
+    flat = np.concatenate(pictures).reshape(count, -1).astype(np.float32)
+    visible = np.sqrt(np.mean((flat[: len(single)] - flat[-1]) ** 2, axis=1))
+    order = np.argsort(-visible, kind="stable")
+    return indices[order[visible[order] >= VISIBLE_CHANGE][:limit]]
+
+
+def parse_align(text: str) -> tuple[str, int | None]:
+    """`--align`'s value: "all", a group or names, or a number K of directions out of all."""
+    return ("all", int(text)) if text.isdigit() else (text, None)

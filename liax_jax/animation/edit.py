@@ -1,0 +1,279 @@
+"""From files to files: edits pictures and videos along directions, and draws traversals."""
+
+import collections
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from liax_jax.animation import crops, frames_in
+from liax_jax.animation.animator import TRAVERSAL_VALUES
+from liax_jax.animation.crops import Square
+from liax_jax.animation.directions import Edits
+from liax_jax.animation.driving import DrivingFrame
+from liax_jax.animation.framing import WHOLE_OR_FACE, Framing
+from liax_jax.animation.pictures import write_picture
+from liax_jax.animation.produce import (
+    COMPARE_LABELS,
+    Report,
+    over_background,
+    set_stage,
+    write_frames,
+)
+from liax_jax.animation.streaming import FrameStream, in_background
+from liax_jax.data.video_io import write_video
+from liax_jax.visualization import SideBySide, image_grid, label_strip, upscale
+
+WHITE = (255, 255, 255)
+
+
+def edit_picture(
+    stream: FrameStream,
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    edits: Edits,
+    *,
+    strict: bool = False,
+    framing: Framing = WHOLE_OR_FACE,
+    paste_back: bool | None = None,
+    compare: bool = False,
+    background: tuple[int, int, int] = WHITE,
+) -> None:
+    """Edits the face or faces of a picture (eq. 11) and writes the result.
+
+    Args:
+      edits: {name or index: value}; none reconstructs the picture.
+      The others: as of `produce.AnimateOptions`.
+    """
+    animator = stream.animator
+    stage = set_stage(source, framing, animator.resolution, background, paste_back)
+    rendered = []
+    for cutout in stage.cutouts:
+        portrait = animator.edit(animator.encode(cutout.rgb), edits, strict=strict)
+        picture = animator.render(portrait, opacity=cutout.opacity, uint8=True)
+        rendered.append(np.asarray(picture[0]))
+    result = stage.compose(rendered)
+    if compare:
+        tiles = [stage.cutouts[0].rgb, over_background(rendered[0], background)]
+        result = image_grid([[upscale(tile, 256) for tile in tiles]], ["source", "result"])
+    write_picture(out, result)
+
+
+def edit_video(
+    stream: FrameStream,
+    video: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    edits: Edits,
+    *,
+    transfer: bool = False,
+    strict: bool = False,
+    framing: Framing = WHOLE_OR_FACE,
+    paste_back: bool | None = None,
+    compare: bool = False,
+    quality: int | None = None,
+    progress: bool = True,
+) -> Report:
+    """Edits a video; size, frame rate and sound stay.
+
+    Args:
+      edits: {name or index: value}; none reconstructs the frames.
+      transfer: edit the first frame only and carry the video's own motion over to it (eq. 10).
+        Otherwise every frame is edited with its own code and features, which keeps what the first
+        frame doesn't show.
+      The others: as of `produce.AnimateOptions`.
+    """
+    source = frames_in.open_frames(video)
+    change = stream.animator.card.vector(edits, strict)
+    started = time.perf_counter()
+    squares = framing.of_video(source)
+    resolution = stream.animator.resolution
+    waiting: collections.deque[tuple[float, np.ndarray, Square, np.ndarray]] = collections.deque()
+
+    def cut() -> Iterator[tuple[float, np.ndarray, Square, np.ndarray]]:
+        for seconds, rgb in frames_in.read_frames(source):
+            square = next(squares)
+            yield seconds, rgb, square, crops.cut_out(rgb, square, resolution)
+
+    def pictures() -> Iterator[np.ndarray]:
+        for item in in_background(cut(), depth=2 * stream.chunk):
+            waiting.append(item)
+            yield item[3]
+
+    results = (
+        _transferred(stream, pictures(), change)
+        if transfer
+        else stream.edit_frames(pictures(), change)
+    )
+    whole = source.height == source.width and framing.crop == "auto"
+    paste = not whole if paste_back is None else paste_back
+
+    def shown() -> Iterator[tuple[np.ndarray, DrivingFrame]]:
+        side_by_side = SideBySide(("source", "result"), resolution) if compare else None
+        for picture in results:
+            seconds, rgb, square, seen = waiting.popleft()
+            if side_by_side is not None:
+                frame = side_by_side(seen, picture)
+            else:
+                frame = crops.paste_back(rgb, picture, square) if paste else picture
+            yield frame, DrivingFrame(seconds, None)
+
+    count, first_frame = write_frames(
+        out,
+        shown(),
+        source.fps,
+        audio_from=Path(video) if source.has_audio else None,
+        transparent=False,
+        background=WHITE,
+        quality=quality,
+        total=source.num_frames,
+        progress=progress,
+        started=started,
+    )
+    return Report(count, time.perf_counter() - started, first_frame)
+
+
+def _transferred(
+    stream: FrameStream, frames: Iterator[np.ndarray], change: np.ndarray
+) -> Iterator[np.ndarray]:
+    """The edited first frame, moved as the video moves: α_s + edit + α_t − α_1 with α_s = α_1."""
+    first = next(frames)
+
+    def everything() -> Iterator[np.ndarray]:
+        yield first
+        yield from frames
+
+    portrait = stream.animator.edit(stream.animator.encode(first), change)
+    moved = (piece + change for piece in stream.coefficients(everything()))
+    yield from stream.render(portrait, moved)
+
+
+def reconstruct(
+    stream: FrameStream,
+    video: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    framing: Framing = WHOLE_OR_FACE,
+    compare: bool = False,
+    quality: int | None = None,
+    progress: bool = True,
+) -> tuple[Report, float]:
+    """Rebuilds a video from its first frame and its motion (eq. 7), or a picture from itself.
+
+    Returns:
+      The report, and the mean PSNR over frames in dB against what the model was shown.
+    """
+    source = frames_in.open_frames(video)
+    resolution = stream.animator.resolution
+    squares = framing.of_video(source)
+    started = time.perf_counter()
+    waiting: collections.deque[tuple[float, np.ndarray]] = collections.deque()
+    scores: list[float] = []
+
+    def frames() -> Iterator[np.ndarray]:
+        cut = (
+            (seconds, crops.cut_out(rgb, next(squares), resolution))
+            for seconds, rgb in frames_in.read_frames(source)
+        )
+        for item in in_background(cut, depth=2 * stream.chunk):
+            waiting.append(item)
+            yield item[1]
+
+    def shown() -> Iterator[tuple[np.ndarray, DrivingFrame]]:
+        side_by_side = SideBySide(COMPARE_LABELS, resolution) if compare else None
+        first = None
+        no_change = np.zeros(stream.animator.config.num_vectors, np.float32)
+        for picture in _transferred(stream, frames(), no_change):
+            seconds, seen = waiting.popleft()
+            first = seen if first is None else first
+            error = np.mean((picture.astype(np.float32) - seen.astype(np.float32)) ** 2)
+            scores.append(10 * float(np.log10(255**2 / max(float(error), 1e-10))))
+            frame = picture if side_by_side is None else side_by_side(first, seen, picture)
+            yield frame, DrivingFrame(seconds, None)
+
+    count, first_frame = write_frames(
+        out,
+        shown(),
+        source.fps,
+        audio_from=Path(video) if source.has_audio else None,
+        transparent=False,
+        background=WHITE,
+        quality=quality,
+        total=source.num_frames,
+        progress=progress,
+        started=started,
+    )
+    report = Report(count, time.perf_counter() - started, first_frame)
+    return report, float(np.mean(scores))
+
+
+def traverse(
+    stream: FrameStream,
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    directions: str = "all",
+    *,
+    values: Sequence[float] = TRAVERSAL_VALUES,
+    edits: Edits | None = None,
+    framing: Framing = WHOLE_OR_FACE,
+    background: tuple[int, int, int] = WHITE,
+    min_tile: int = 128,
+    progress: bool = True,
+) -> tuple[Path, Path]:
+    """Draws what each direction does to a portrait (eq. 11; Fig. 4, 6).
+
+    Args:
+      out: the grid, a PNG with a row for each direction and a column for each value; an mp4 beside
+        it plays every direction back and forth.
+      directions: names, indices, groups, or "all".
+      values: of the coefficient, in the direction's named sense.
+
+    Returns:
+      The paths of the grid and of the video.
+    """
+    animator = stream.animator
+    indices = animator.card.select(directions)
+    stage = set_stage(source, framing, animator.resolution, background, False)
+    portrait = animator.edit(animator.encode(stage.cutouts[0].rgb), edits or {})
+    grid_path = Path(out).with_suffix(".png")
+    video_path = Path(out).with_suffix(".mp4")
+    found = [animator.card.at(index) for index in indices]
+    start = np.asarray(portrait.edited_alpha)
+    alphas = np.repeat(start[None], len(found) * len(values), axis=0)
+    for row, direction in enumerate(found):
+        rows = slice(row * len(values), (row + 1) * len(values))
+        alphas[rows, direction.index] += direction.sign * np.asarray(values, np.float32)
+    rendered = stream.render(portrait, iter([alphas]))
+    table, labels = [], ["direction", *(f"{value:+g}" for value in values)]
+    side = upscale(stage.cutouts[0].rgb, min_tile).shape[0]
+    with tqdm(total=len(alphas), unit="frame", desc="traverse", disable=not progress) as bar:
+        for direction in found:
+            tiles = [_title_tile(f"{direction.index} {direction.name}", side)]
+            for _ in values:
+                tiles.append(upscale(next(rendered), min_tile))
+                bar.update()
+            table.append(tiles)
+    write_picture(grid_path, image_grid(table, labels))
+    write_video(video_path, _there_and_back(table, side), fps=12)
+    return grid_path, video_path
+
+
+def _title_tile(text: str, side: int) -> np.ndarray:
+    strip = label_strip([text.replace("direction_", "d")], [side])
+    tile = np.zeros((side, side, 3), np.uint8)
+    tile[:] = strip[0, 0]
+    top = (side - strip.shape[0]) // 2
+    tile[top : top + strip.shape[0]] = strip
+    return tile
+
+
+def _there_and_back(table: list[list[np.ndarray]], side: int) -> Iterator[np.ndarray]:
+    """Frames of a video: each row from its middle to one end, to the other and back."""
+    for title, *tiles in table:
+        middle, last = len(tiles) // 2, len(tiles) - 1
+        order = [*range(middle, last), *range(last, 0, -1), *range(middle)]
+        for index in order:
+            frame = np.concatenate([title, tiles[index]], axis=1)
+            yield frame[: side - side % 2, : 2 * (side - side % 2)]
