@@ -16,8 +16,10 @@ from liax_jax.animation.directions import DirectionError
 from liax_jax.animation.portrait import Portrait
 
 # A direction whose share of the edit changes the picture by less than this (RMS over pixels, on
-# [0, 255]) is left out: nobody would see it.
+# [0, 255]) is left out: nobody would see it. Of the others, the most visible ones are kept until
+# they hold this share of the visible change (squared, summed over directions).
 VISIBLE_CHANGE = 0.25
+KEPT_SHARE = 0.95
 _CORRECTIONS = 4
 _RENDER_AT_ONCE = 8
 
@@ -57,7 +59,8 @@ def align(
       portrait: the source; what it is edited by already stays.
       reference: (M,) coefficients of the driving's first frame.
       directions: which may be used: names, indices or groups of the direction card, or "all".
-      max_directions: at most so many are used, those that change the picture most.
+      max_directions: at most so many are used. In any case only those few that hold most of the
+        change one would see.
 
     Raises:
       DirectionError: unknown directions, or a limit below 1.
@@ -102,7 +105,7 @@ def _most_visible(
     change: np.ndarray,
     limit: int | None,
 ) -> np.ndarray:
-    """Indices whose share of the change is seen, the most visible first, at most `limit`."""
+    """The few indices that hold most of the visible change, at most `limit`."""
     indices = np.flatnonzero(change)
     if not indices.size:
         return indices
@@ -116,7 +119,10 @@ def _most_visible(
     flat = np.concatenate(pictures).reshape(count, -1).astype(np.float32)
     visible = np.sqrt(np.mean((flat[: len(single)] - flat[-1]) ** 2, axis=1))
     order = np.argsort(-visible, kind="stable")
-    return indices[order[visible[order] >= VISIBLE_CHANGE][:limit]]
+    order = order[visible[order] >= VISIBLE_CHANGE]
+    share = np.cumsum(visible[order] ** 2) / max(float(np.sum(visible[order] ** 2)), 1e-12)
+    enough = int(np.searchsorted(share, KEPT_SHARE)) + 1
+    return indices[order[:enough][:limit]]
 
 
 def parse_align(text: str) -> tuple[str, int | None]:

@@ -180,6 +180,15 @@ def _animation(source: FrameSource) -> Iterator[tuple[float, np.ndarray]]:
             frame = picture_of(image, source.path).over()
             yield milliseconds / 1000, frame
             milliseconds += _delay(image)
+        if image.format == "GIF" and not _ends_properly(source.path):
+            logger.warning("%s: has no end mark; it may have been cut off", source.path)
+
+
+def _ends_properly(path: Path) -> bool:
+    """Whether a gif has its last byte; a file cut between two frames looks like a shorter one."""
+    with open(path, "rb") as file:
+        file.seek(-min(64, path.stat().st_size), os.SEEK_END)
+        return file.read().rstrip(b"\0\r\n").endswith(b";")
 
 
 def _hidden_frames(image: object) -> int:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
         raise
     except Image.DecompressionBombError:
         raise PictureError(f"{path}: has too many pixels; scale it down first") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error) as error:
         if isinstance(error, PermissionError):
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -133,6 +134,8 @@ def _unknown_format(path: Path) -> PictureError:
         return PictureError(f"{path}: is empty (0 bytes)")
     if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"heif", b"hevc"):
         return PictureError(f"{path}: HEIC pictures can't be read; save it as JPEG or PNG")
+    if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"):
+        return PictureError(f"{path}: is damaged or incomplete (AVIF)")
     return UnknownFormatError(
         f"{path}: is not a picture in a known format (PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF)"
     )

@@ -65,7 +65,7 @@ class Sound:
         self._held: tuple[float, Any] | None = None
 
     def write_until(self, seconds: float) -> None:
-        """Muxes the sound that begins before `seconds`, counted from the output's first frame."""
+        """Muxes the sound up to `seconds`, counted from the output's first frame."""
         while True:
             piece = self._held or next(self._pieces, None)
             self._held = None
@@ -99,7 +99,7 @@ class Sound:
             self._container.mux(self._out.encode(piece))
 
     def _copied(self) -> Generator[tuple[float, av.Packet], None, None]:
-        """Packets with their starts in seconds of the output."""
+        """Packets with their middles in seconds of the output; a cut falls nearest to its time."""
         for packet in self._demuxed():
             if packet.pts is None or packet.time_base is None:
                 continue
@@ -113,7 +113,7 @@ class Sound:
             packet.pts -= shift
             if packet.dts is not None:
                 packet.dts -= shift
-            yield start, packet
+            yield start + duration / 2, packet
 
     def _demuxed(self) -> Iterator[av.Packet]:
         end = 0.0

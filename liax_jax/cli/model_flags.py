@@ -154,12 +154,24 @@ def parse_color(text: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def _output_name(text: str) -> str:
+    """Refuses an unknown ending before a model is loaded."""
+    from liax_jax.animation.frames_out import OutputError, holds_sound
+
+    try:
+        holds_sound(text)
+    except OutputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def add_output_flags(command: argparse.ArgumentParser) -> None:
     """--out, --compare, --paste-back, --background and --quality."""
     group = command.add_argument_group("output")
     group.add_argument(
         "--out",
         required=True,
+        type=_output_name,
         metavar="FILE",
         help="the ending says the format: .mp4, .webm, .gif, .apng, .png, .jpg, .webp; a folder "
         "(with / at its end) or a pattern such as frame_%%05d.png takes a PNG a frame",

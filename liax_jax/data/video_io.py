@@ -124,7 +124,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         rate = _frame_rate(stream)
         fps = float(rate)
         duration = _duration_seconds(container, stream)
-        num_frames = stream.frames or (round(duration * fps) if duration else None)
+        estimate = duration or (container.duration or 0) / av.time_base
+        num_frames = stream.frames or round(estimate * fps) or None
         return VideoInfo(
             stream.width,
             stream.height,

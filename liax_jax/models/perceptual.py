@@ -127,8 +127,8 @@ def load_vgg19(path: str | Path) -> VGGParams:
     """Reads torchvision's VGG19 weights and logs their SHA-256.
 
     Args:
-      path: `.safetensors`, or `.pth`/`.pt` (needs torch, the `torch` extra; nothing in the file is
-        executed). Keys `features.{i}.weight` (o, i, 3, 3) and `features.{i}.bias`, as published.
+      path: `.safetensors`, or `.pth`/`.pt` (torch isn't needed; nothing in the file is executed).
+        Keys `features.{i}.weight` (o, i, 3, 3) and `features.{i}.bias`, as published.
         Layers after relu5_1 and the classifier are not read.
 
     Raises:

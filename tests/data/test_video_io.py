@@ -11,6 +11,7 @@ from liax_jax.data.video_io import (
     DamagedVideoError,
     VideoError,
     probe,
+    read_timed_video,
     read_video,
     write_video,
 )
@@ -78,6 +79,60 @@ def test_rotation_in_the_header_is_applied(tmp_path, make_video):
     turned = list(read_video(path))
     assert turned[0].shape == (64, 48, 3)
     np.testing.assert_array_equal(turned[5], np.rot90(upright[5], -1))
+
+
+# Display matrices, and what they do to a picture.
+MATRICES = {
+    "mirrored": ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
+    "upside down": ((-1, 0, 0, -1), lambda image: image[::-1, ::-1]),
+    "flipped": ((1, 0, 0, -1), lambda image: image[::-1]),
+    "clockwise": ((0, 1, -1, 0), lambda image: np.rot90(image, -1)),
+    "anticlockwise": ((0, -1, 1, 0), lambda image: np.rot90(image)),
+    "transposed": ((0, 1, 1, 0), lambda image: image.swapaxes(0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_display_matrix_is_applied(tmp_path, make_video, name):
+    """Phones turn; front cameras mirror as well."""
+    (a, b, c, d), expected = MATRICES[name]
+    path = make_video(tmp_path / "clip.mp4", num_frames=2)
+    stored = next(read_video(path))
+    content = bytearray(path.read_bytes())
+    start = content.find(b"tkhd") + 4 + 4 + 20 + 16
+    one = 1 << 16
+    content[start : start + 36] = struct.pack(
+        ">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30
+    )
+    path.write_bytes(content)
+    np.testing.assert_array_equal(next(read_video(path)), expected(stored))
+
+
+def test_times_of_a_variable_frame_rate(tmp_path, clip_frames):
+    ticks = [0, 40, 130, 140, 400, 433, 1000]
+    with av.open(str(tmp_path / "clip.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for tick, frame in zip(ticks, clip_frames(), strict=False):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = tick + 5000, Fraction(1, 1000)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    times = [time for time, _ in read_timed_video(tmp_path / "clip.mkv")]
+    np.testing.assert_allclose(times, np.array(ticks) / 1000, atol=1e-6)
+
+
+def test_times_without_any_in_the_file(tmp_path, clip_frames):
+    """A bare H.264 stream: frames follow each other at the average rate."""
+    with av.open(str(tmp_path / "clip.h264"), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for frame in clip_frames():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    times = [time for time, _ in read_timed_video(tmp_path / "clip.h264")]
+    np.testing.assert_allclose(times, np.arange(12) / 25, atol=1e-6)
 
 
 def test_pixels_are_made_square(tmp_path, clip_frames):
