@@ -82,6 +82,8 @@ def run_arguments(arguments):
     if "--source=slow" in arguments:
         time.sleep(60)
     return 0
+# A shell that starts the tests in the background hands an ignored SIGINT down.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 batch.run_arguments = run_arguments
 cli._COMMANDS = ("batch",)
 sys.exit(cli.main(sys.argv[1:]))
