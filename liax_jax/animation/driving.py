@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from liax_jax.animation import crops, frames_in
+from liax_jax.animation.cut_video import CutVideo
 from liax_jax.animation.framing import Framing
 from liax_jax.animation.motion import Motion, check_model, load_motion
 from liax_jax.animation.smoothing import smooth_stream
-from liax_jax.animation.streaming import FrameStream, closing, in_background
+from liax_jax.animation.streaming import FrameStream, closing
 
 MOTION_SUFFIX = ".npz"
 
@@ -39,10 +39,9 @@ class Driving:
 
     def __init__(self, path: str | os.PathLike[str], framing: Framing, stream: FrameStream):
         self._path = Path(path)
-        self._framing = framing
         self._stream = stream
-        self._waiting: collections.deque[DrivingFrame] = collections.deque()
-        self._motion = None
+        self._times: collections.deque[float | None] = collections.deque()
+        self._motion, self._video = None, None
         if self._path.suffix.lower() == MOTION_SUFFIX:
             self._motion = load_motion(self._path)
             check_model(self._motion, stream.animator.record)
@@ -50,10 +49,10 @@ class Driving:
             self.num_frames: int | None = len(self._motion.alpha)
             self.still, self.audio_from = False, None
         else:
-            self._source = frames_in.open_frames(self._path)
-            self.fps, self.num_frames = self._source.fps, self._source.num_frames
-            self.still = self._source.still
-            self.audio_from = self._path if self._source.has_audio else None
+            resolution, ahead = stream.animator.resolution, 2 * stream.chunk
+            self._video = CutVideo(self._path, framing, resolution, ahead)
+            self.fps, self.num_frames = self._video.fps, self._video.num_frames
+            self.still, self.audio_from = self._video.still, self._video.audio_from
 
     def coefficients(self, smooth: float = 0.0) -> Iterator[np.ndarray]:
         """(n, M) coefficients, in pieces; `frame` gives the frames that belong to them, in order.
@@ -61,12 +60,18 @@ class Driving:
         Args:
           smooth: σ in frames of a Gaussian over time; 0 leaves them as they are.
         """
-        pieces = self._from_file() if self._motion is None else self._from_motion()
+        if self._video is None:
+            pieces = self._from_motion()
+        else:
+            pieces = self._stream.coefficients(self._video.pictures())
         return smooth_stream(pieces, smooth) if smooth else pieces
 
     def frame(self) -> DrivingFrame:
         """The next frame whose coefficients have been yielded."""
-        return self._waiting.popleft()
+        if self._video is None:
+            return DrivingFrame(self._times.popleft(), None)
+        frame = self._video.frame()
+        return DrivingFrame(frame.time, frame.picture)
 
     def _from_motion(self) -> Iterator[np.ndarray]:
         assert self._motion is not None
@@ -74,26 +79,8 @@ class Driving:
         for start in range(0, len(self._motion.alpha), self._stream.chunk):
             piece = self._motion.alpha[start : start + self._stream.chunk]
             for index in range(start, start + len(piece)):
-                self._waiting.append(
-                    DrivingFrame(None if times is None else float(times[index]), None)
-                )
+                self._times.append(None if times is None else float(times[index]))
             yield piece
-
-    def _from_file(self) -> Iterator[np.ndarray]:
-        def pictures() -> Iterator[np.ndarray]:
-            for frame in in_background(self._cut_frames(), depth=2 * self._stream.chunk):
-                self._waiting.append(frame)
-                assert frame.picture is not None
-                yield frame.picture
-
-        return self._stream.coefficients(pictures())
-
-    def _cut_frames(self) -> Iterator[DrivingFrame]:
-        resolution = self._stream.animator.resolution
-        squares = self._framing.of_video(self._source)
-        for time, rgb in frames_in.read_frames(self._source):
-            square = next(squares)
-            yield DrivingFrame(time, crops.cut_out(rgb, square, resolution))
 
 
 def extract_motion(

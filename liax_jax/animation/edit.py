@@ -1,6 +1,5 @@
 """From files to files: edits pictures and videos along directions, and draws traversals."""
 
-import collections
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -9,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from liax_jax.animation import crops, frames_in
+from liax_jax.animation import crops
 from liax_jax.animation.animator import TRAVERSAL_VALUES
-from liax_jax.animation.crops import Square
+from liax_jax.animation.cut_video import CutVideo
 from liax_jax.animation.directions import Edits
-from liax_jax.animation.driving import DrivingFrame
 from liax_jax.animation.framing import WHOLE_OR_FACE, Framing
 from liax_jax.animation.pictures import write_picture
 from liax_jax.animation.produce import (
@@ -23,7 +21,7 @@ from liax_jax.animation.produce import (
     set_stage,
     write_frames,
 )
-from liax_jax.animation.streaming import FrameStream, in_background
+from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.video_io import write_video
 from liax_jax.visualization import SideBySide, image_grid, label_strip, upscale
 
@@ -85,52 +83,29 @@ def edit_video(
         frame doesn't show.
       The others: as of `produce.AnimateOptions`.
     """
-    source = frames_in.open_frames(video)
     change = stream.animator.card.vector(edits, strict)
+    source = CutVideo(video, framing, stream.animator.resolution, ahead=2 * stream.chunk)
     started = time.perf_counter()
-    squares = framing.of_video(source)
-    resolution = stream.animator.resolution
-    waiting: collections.deque[tuple[float, np.ndarray, Square, np.ndarray]] = collections.deque()
-
-    def cut() -> Iterator[tuple[float, np.ndarray, Square, np.ndarray]]:
-        for seconds, rgb in frames_in.read_frames(source):
-            square = next(squares)
-            yield seconds, rgb, square, crops.cut_out(rgb, square, resolution)
-
-    def pictures() -> Iterator[np.ndarray]:
-        for item in in_background(cut(), depth=2 * stream.chunk):
-            waiting.append(item)
-            yield item[3]
-
     results = (
-        _transferred(stream, pictures(), change)
+        _transferred(stream, source.pictures(), change)
         if transfer
-        else stream.edit_frames(pictures(), change)
+        else stream.edit_frames(source.pictures(), change)
     )
-    whole = source.height == source.width and framing.crop == "auto"
-    paste = not whole if paste_back is None else paste_back
+    paste = not source.whole if paste_back is None else paste_back
 
-    def shown() -> Iterator[tuple[np.ndarray, DrivingFrame]]:
-        side_by_side = SideBySide(("source", "result"), resolution) if compare else None
+    def shown() -> Iterator[tuple[np.ndarray, float]]:
+        side_by_side = SideBySide(("source", "result"), stream.animator.resolution)
         for picture in results:
-            seconds, rgb, square, seen = waiting.popleft()
-            if side_by_side is not None:
-                frame = side_by_side(seen, picture)
+            seen = source.frame()
+            if compare:
+                yield side_by_side(seen.picture, picture), seen.time
+            elif paste:
+                yield crops.paste_back(seen.whole, picture, seen.square), seen.time
             else:
-                frame = crops.paste_back(rgb, picture, square) if paste else picture
-            yield frame, DrivingFrame(seconds, None)
+                yield picture, seen.time
 
     count, first_frame = write_frames(
-        out,
-        shown(),
-        source.fps,
-        audio_from=Path(video) if source.has_audio else None,
-        transparent=False,
-        background=WHITE,
-        quality=quality,
-        total=source.num_frames,
-        progress=progress,
-        started=started,
+        out, shown(), source, quality=quality, progress=progress, started=started
     )
     return Report(count, time.perf_counter() - started, first_frame)
 
@@ -165,45 +140,23 @@ def reconstruct(
     Returns:
       The report, and the mean PSNR over frames in dB against what the model was shown.
     """
-    source = frames_in.open_frames(video)
-    resolution = stream.animator.resolution
-    squares = framing.of_video(source)
+    source = CutVideo(video, framing, stream.animator.resolution, ahead=2 * stream.chunk)
     started = time.perf_counter()
-    waiting: collections.deque[tuple[float, np.ndarray]] = collections.deque()
     scores: list[float] = []
 
-    def frames() -> Iterator[np.ndarray]:
-        cut = (
-            (seconds, crops.cut_out(rgb, next(squares), resolution))
-            for seconds, rgb in frames_in.read_frames(source)
-        )
-        for item in in_background(cut, depth=2 * stream.chunk):
-            waiting.append(item)
-            yield item[1]
-
-    def shown() -> Iterator[tuple[np.ndarray, DrivingFrame]]:
-        side_by_side = SideBySide(COMPARE_LABELS, resolution) if compare else None
+    def shown() -> Iterator[tuple[np.ndarray, float]]:
+        side_by_side = SideBySide(COMPARE_LABELS, stream.animator.resolution)
         first = None
         no_change = np.zeros(stream.animator.config.num_vectors, np.float32)
-        for picture in _transferred(stream, frames(), no_change):
-            seconds, seen = waiting.popleft()
-            first = seen if first is None else first
-            error = np.mean((picture.astype(np.float32) - seen.astype(np.float32)) ** 2)
+        for picture in _transferred(stream, source.pictures(), no_change):
+            seen = source.frame()
+            first = seen.picture if first is None else first
+            error = np.mean((picture.astype(np.float32) - seen.picture.astype(np.float32)) ** 2)
             scores.append(10 * float(np.log10(255**2 / max(float(error), 1e-10))))
-            frame = picture if side_by_side is None else side_by_side(first, seen, picture)
-            yield frame, DrivingFrame(seconds, None)
+            yield side_by_side(first, seen.picture, picture) if compare else picture, seen.time
 
     count, first_frame = write_frames(
-        out,
-        shown(),
-        source.fps,
-        audio_from=Path(video) if source.has_audio else None,
-        transparent=False,
-        background=WHITE,
-        quality=quality,
-        total=source.num_frames,
-        progress=progress,
-        started=started,
+        out, shown(), source, quality=quality, progress=progress, started=started
     )
     report = Report(count, time.perf_counter() - started, first_frame)
     return report, float(np.mean(scores))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from liax_jax.animation import crops, frames_out
 from liax_jax.animation.align import Alignment, align
 from liax_jax.animation.directions import Edits
-from liax_jax.animation.driving import Driving, DrivingFrame
+from liax_jax.animation.driving import Driving
 from liax_jax.animation.framing import Cutout, Framing, cut_out, flatten
 from liax_jax.animation.pictures import Picture, read_picture, write_picture
 from liax_jax.animation.portrait import Portrait, transferred_alpha
@@ -60,6 +61,19 @@ class AnimateOptions:
     compare: bool = False
     background: tuple[int, int, int] = (255, 255, 255)
     quality: int | None = None
+
+
+class Track(Protocol):
+    """What frames are written along with: a driving motion, or the video that is edited."""
+
+    @property
+    def fps(self) -> Fraction: ...
+
+    @property
+    def num_frames(self) -> int | None: ...
+
+    @property
+    def audio_from(self) -> Path | None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,12 +223,10 @@ def animate_file(
         count, first_frame = write_frames(
             out,
             shown,
-            motion.fps,
-            audio_from=motion.audio_from,
+            motion,
             transparent=stage.transparent and not options.compare,
             background=options.background,
             quality=options.quality,
-            total=motion.num_frames,
             progress=progress,
             started=started,
         )
@@ -240,38 +252,37 @@ def _shown(
     motion: Driving,
     pictures: Iterator[tuple[np.ndarray, ...]],
     options: AnimateOptions,
-) -> Iterator[tuple[np.ndarray, DrivingFrame]]:
+) -> Iterator[tuple[np.ndarray, float | None]]:
     compare = None
     source = stage.cutouts[0].rgb
     for rendered in pictures:
         frame = motion.frame()
         if not options.compare:
-            yield stage.compose(list(rendered)), frame
+            yield stage.compose(list(rendered)), frame.time
             continue
         result = over_background(rendered[0], options.background)
         tiles = [source, result] if frame.picture is None else [source, frame.picture, result]
         labels = COMPARE_LABELS if len(tiles) == 3 else ("source", "result")
         compare = compare or SideBySide(labels, source.shape[0])
-        yield compare(*tiles), frame
+        yield compare(*tiles), frame.time
 
 
 def write_frames(
     out: str | os.PathLike[str],
-    frames: Iterator[tuple[np.ndarray, DrivingFrame]],
-    fps: Fraction,
+    frames: Iterator[tuple[np.ndarray, float | None]],
+    track: Track,
     *,
-    audio_from: Path | None,
-    transparent: bool,
-    background: tuple[int, int, int],
+    transparent: bool = False,
+    background: tuple[int, int, int] = (255, 255, 255),
     quality: int | None,
-    total: int | None,
     progress: bool,
     started: float,
 ) -> tuple[int, float]:
     """Writes frames as they come; returns their number and the time until the first was written.
 
     Args:
-      frames: (h, w, 3 or 4) uint8 with their times.
+      frames: (h, w, 3 or 4) uint8 with their times in seconds (None: by the frame rate).
+      track: what they follow: its frame rate, length and sound.
       transparent: the frames have an alpha channel that should be kept if the format can.
       started: `time.perf_counter()` of the beginning.
     """
@@ -286,9 +297,9 @@ def write_frames(
     with closing(frames), contextlib.ExitStack() as stack:
         writer, count, first_frame = None, 0, 0.0
         bar = stack.enter_context(
-            tqdm(total=total, unit="frame", desc="animate", disable=not progress)
+            tqdm(total=track.num_frames, unit="frame", desc="animate", disable=not progress)
         )
-        for frame, position in frames:
+        for frame, seconds in frames:
             if not keep_alpha:
                 frame = over_background(frame, background)
             if writer is None:
@@ -297,13 +308,13 @@ def write_frames(
                         out,
                         frame.shape[0],
                         frame.shape[1],
-                        fps,
+                        track.fps,
                         quality=quality,
-                        audio_from=audio_from,
+                        audio_from=track.audio_from,
                         alpha=keep_alpha,
                     )
                 )
-            writer.write(frame, position.time)
+            writer.write(frame, seconds)
             if not count:
                 first_frame = time.perf_counter() - started
             count += 1
