@@ -22,8 +22,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from benchmarks.measure import convolution_flops, median_seconds, plain_convolution, report
-from benchmarks.step import random_params
+from benchmarks.measure import (
+    convolution_flops,
+    median_seconds,
+    plain_convolution,
+    random_params,
+    report,
+)
 from liax_jax.animation.animator import Animator, load
 from liax_jax.animation.directions import DirectionCard
 from liax_jax.animation.pictures import write_picture
@@ -31,7 +36,7 @@ from liax_jax.animation.produce import animate_file
 from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.video_io import write_video
-from liax_jax.model_files import ModelRecord, save_model
+from liax_jax.model_files import ModelRecord, fingerprint, save_model
 from liax_jax.models import ModelConfig
 from liax_jax.runtime import keep_freed_memory
 
@@ -49,15 +54,16 @@ SMALL = ModelConfig(resolution=64, width=0.25, num_blocks=1, num_vectors=20, gro
 
 def drawn_animator(config: ModelConfig) -> Animator:
     """An animator with random weights."""
+    params = random_params(config)["params"]
     record = ModelRecord(
         config=config,
         card=DirectionCard(config.num_vectors),
         step=None,
         origin="drawn",
         license="",
-        fingerprint="drawn",
+        fingerprint=fingerprint(config, params),
     )
-    return Animator.create(record, random_params(config)["params"])
+    return Animator.create(record, params)
 
 
 def the_animator() -> Animator:
@@ -66,7 +72,7 @@ def the_animator() -> Animator:
 
 def heads(resolution: int, count: int) -> Iterator[np.ndarray]:
     """Frames of drawn portraits, at most 128 a clip."""
-    clips = ProceduralClips(resolution, num_clips=-(-count // 128), seed=1)
+    clips = ProceduralClips(resolution, num_clips=-(-count // 128), frames_per_clip=128, seed=1)
     for number in range(count):
         yield clips.frame(number // 128, number % 128)
 
@@ -228,7 +234,7 @@ def main(_) -> None:
         figures["start"] = measure_start(animator)
     if "bfloat16" in wanted:
         figures["bfloat16"] = measure_bfloat16(animator)
-    report("animate" if not _CHECKPOINT.value else "animate-trained", figures)
+    report("animate" if not _CHECKPOINT.value else "animate-trained", figures, keep_others=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from liax_jax import ops
+from liax_jax.models import AnimatorModule, ModelConfig
 
 
 def median_seconds(functions: dict[str, Callable[[], Any]], repeats: int = 9) -> dict[str, float]:
@@ -25,6 +26,16 @@ def median_seconds(functions: dict[str, Callable[[], Any]], repeats: int = 9) ->
             jax.block_until_ready(function())
             times[name].append(time.perf_counter() - start)
     return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def random_params(config: ModelConfig) -> dict:
+    """Parameters without compiling their initialisation."""
+    picture = jax.ShapeDtypeStruct((1, config.resolution, config.resolution, 3), jnp.float32)
+    shapes = jax.eval_shape(AnimatorModule(config).init, jax.random.key(0), picture, picture)
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda s: jnp.asarray(rng.standard_normal(s.shape, dtype=np.float32)), shapes
+    )
 
 
 def convolution_flops(function: Callable, *arguments) -> float:
@@ -67,8 +78,12 @@ def plain_convolution(
     return lambda: run(x, kernel), 2.0 * x.size * 9 * channels
 
 
-def report(name: str, figures: dict[str, Any]) -> None:
-    """Prints the figures and writes them to benchmarks/results/NAME-DEVICE.json."""
+def report(name: str, figures: dict[str, Any], keep_others: bool = False) -> None:
+    """Writes the figures to benchmarks/results/NAME-DEVICE.json.
+
+    Args:
+      keep_others: keep the figures of other parts that the file has from earlier runs.
+    """
     device = jax.devices()[0]
     figures = {
         "date": time.strftime("%Y-%m-%d"),
@@ -80,6 +95,8 @@ def report(name: str, figures: dict[str, Any]) -> None:
     folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}-{device.platform}.json"
+    if keep_others and path.exists():
+        figures = json.loads(path.read_text()) | figures
     path.write_text(json.dumps(figures, indent=2) + "\n")
     print(f"written to benchmarks/results/{path.name}")
 

@@ -12,7 +12,13 @@ import numpy as np
 from absl import app, flags
 from ml_collections import config_flags
 
-from benchmarks.measure import convolution_flops, median_seconds, plain_convolution, report
+from benchmarks.measure import (
+    convolution_flops,
+    median_seconds,
+    plain_convolution,
+    random_params,
+    report,
+)
 from liax_jax.models import AnimatorModule, ModelConfig
 from liax_jax.runtime import keep_freed_memory
 from liax_jax.training.state import create_train_state
@@ -21,16 +27,6 @@ from liax_jax.training.step import make_train_step
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/demo.py", "Config of the step.")
 _KEEP = flags.DEFINE_bool("keep_freed_memory", True, "Whether glibc keeps freed memory.")
 _ONLY = flags.DEFINE_enum("only", "", ["", "decoder", "step"], "Measure one of the two.")
-
-
-def random_params(config: ModelConfig) -> dict:
-    """Parameters without compiling their initialisation."""
-    picture = jax.ShapeDtypeStruct((1, config.resolution, config.resolution, 3), jnp.float32)
-    shapes = jax.eval_shape(AnimatorModule(config).init, jax.random.key(0), picture, picture)
-    rng = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda s: jnp.asarray(rng.standard_normal(s.shape, dtype=np.float32)), shapes
-    )
 
 
 def decoder_frame() -> dict:

@@ -12,7 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from liax_jax.animation.animator import load
+from liax_jax.animation.directions import DirectionCard
 from liax_jax.convert import from_torch_state_dict
+from liax_jax.model_files import ModelRecord, fingerprint, save_model
 from liax_jax.models import AnimatorModule
 
 FIXTURES = Path(__file__).parent / "fixtures" / "parity"
@@ -69,8 +72,20 @@ def statistics(arrays, *functions) -> np.ndarray:
     return np.array([[f(np.asarray(a, np.float64)) for f in functions] for a in arrays])
 
 
+def import_record(config, params):
+    record = ModelRecord(
+        config=config,
+        card=DirectionCard(config.num_vectors),
+        step=None,
+        origin="seeded weights",
+        license="",
+        fingerprint=fingerprint(config, params),
+    )
+    return record, params
+
+
 @pytest.mark.parametrize("name", ["liax_512_half_width", "lia_256"])
-def test_every_recorded_array_agrees_with_the_published_generator(name):
+def test_every_recorded_array_agrees_with_the_published_generator(name, tmp_path):
     spec = json.loads((FIXTURES / f"{name}.json").read_text())
     recorded = np.load(FIXTURES / f"{name}.npz")
     config, params = from_torch_state_dict(seeded_state(spec))
@@ -100,9 +115,13 @@ def test_every_recorded_array_agrees_with_the_published_generator(name):
         "driving_alpha": alpha_t,
         "reconstruction": image[:, ::4, ::4] if lia_x else image[:, ::2, ::2],
     }
-    edit = np.zeros((1, config.num_vectors), np.float32)
+    # Edits and animation go through the programmatic interface, from the same weights as a file.
+    save_model(tmp_path / "model", *import_record(config, params))
+    api = load(tmp_path / "model")
+    edited = api.encode(source[0])
     if lia_x:
-        edit[0, spec["motion_ids"]] = spec["motion_values"]
+        edits = dict(zip(spec["motion_ids"], spec["motion_values"], strict=True))
+        edited = api.edit(edited, edits)
         flows = [out[f"flow/{r}"] for r in config.levels]
         ours |= {
             "feature_mean_std": statistics(features.values(), np.mean, sample_std),
@@ -110,9 +129,11 @@ def test_every_recorded_array_agrees_with_the_published_generator(name):
                 flows, np.mean, sample_std, lambda a: np.abs(a).max()
             ),
             "flow_64": out["flow/64"],
-            "edited": decode(params, z, alpha_s + edit, features)[0][:, ::4, ::4],
+            "edited": api.render(edited)[:, ::4, ::4],
         }
-    frames = [decode(params, z, alpha_s + edit + a - alpha_t[:1], features)[0] for a in alpha_t]
+    # One by one: the animation's program is the editing's, and is compiled once.
+    coefficients = np.asarray(alpha_t)
+    frames = [api.animate(edited, a, reference=coefficients[0]) for a in coefficients]
     stride = 8 if lia_x else 4
     ours["animated"] = jnp.concatenate(frames)[:, ::stride, ::stride]
 

@@ -20,7 +20,7 @@ from liax_jax.animation.portrait import Portrait
 # they hold this share of the visible change (squared, summed over directions).
 VISIBLE_CHANGE = 0.25
 KEPT_SHARE = 0.95
-_CORRECTIONS = 4
+_CORRECTIONS = 8
 _RENDER_AT_ONCE = 8
 
 
@@ -74,7 +74,6 @@ def align(
     change = np.zeros_like(wanted)
     change[allowed] = np.clip(wanted, lowest, highest)[allowed]
     used = _most_visible(animator, portrait, start, change, max_directions)
-    change[np.setdiff1d(np.arange(change.size), used)] = 0
 
     def distance(alpha: np.ndarray) -> float:
         return float(np.linalg.norm((np.asarray(reference) - alpha)[allowed]))
@@ -85,16 +84,19 @@ def align(
         return np.asarray(animator.coefficients(picture)[0])
 
     # What the decoder paints is not quite what it was asked for. Asking for the rest, too, is a
-    # fixed-point iteration; the best round counts, since not every model converges.
-    none = np.zeros_like(change)
-    before = distance(read_back(none))
-    best, best_distance = none, before
+    # fixed-point iteration; its step is halved whenever the picture gets no nearer.
+    best, seen = np.zeros_like(change), read_back(np.zeros_like(change))
+    before = best_distance = distance(seen)
+    step = 1.0
     for _ in range(_CORRECTIONS if used.size else 0):
-        seen = read_back(change)
-        if distance(seen) < best_distance:
-            best, best_distance = change.copy(), distance(seen)
-        corrected = np.clip(change + np.asarray(reference) - seen, lowest, highest)
-        change[used] = corrected[used]
+        wanted = np.clip(best + step * (np.asarray(reference) - seen), lowest, highest)
+        tried = best.copy()
+        tried[used] = wanted[used]
+        tried_seen = read_back(tried)
+        if distance(tried_seen) < best_distance:
+            best, seen, best_distance = tried, tried_seen, distance(tried_seen)
+        else:
+            step /= 2
     return Alignment(best, animator.card.describe(best), before, best_distance)
 
 
