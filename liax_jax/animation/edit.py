@@ -13,11 +13,10 @@ from liax_jax.animation.animator import TRAVERSAL_VALUES
 from liax_jax.animation.cut_video import CutVideo
 from liax_jax.animation.directions import Edits
 from liax_jax.animation.framing import WHOLE_OR_FACE, Framing
-from liax_jax.animation.pictures import write_picture
+from liax_jax.animation.pictures import over_background, write_picture
 from liax_jax.animation.produce import (
     COMPARE_LABELS,
     Report,
-    over_background,
     set_stage,
     write_frames,
 )

@@ -10,7 +10,6 @@ import numpy as np
 from liax_jax.animation import crops, faces, frames_in, tracking
 from liax_jax.animation.crops import Square
 from liax_jax.animation.pictures import Picture
-from liax_jax.log import logger
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,26 +105,6 @@ def cut_out(
     """Cuts a square out of a picture and scales it to the model's size."""
     if picture.alpha is None:
         return Cutout(square, crops.cut_out(picture.rgb, square, resolution), None)
-    rgba = np.concatenate([flatten(picture, background), picture.alpha[..., None]], axis=-1)
+    rgba = np.concatenate([picture.over(background), picture.alpha[..., None]], axis=-1)
     cut = crops.cut_out(rgba, square, resolution)
     return Cutout(square, cut[..., :3], cut[..., 3].astype(np.float32) / 255)
-
-
-def flatten(picture: Picture, background: tuple[int, int, int]) -> np.ndarray:
-    """(h, w, 3) uint8: the picture over a background colour."""
-    if picture.alpha is None:
-        return picture.rgb
-    share = picture.alpha[..., None].astype(np.float32) / 255
-    mixed = share * picture.rgb + (1 - share) * np.asarray(background, np.float32)
-    return np.rint(mixed).astype(np.uint8)
-
-
-def note_upscaling(square: Square, resolution: int, name: str) -> None:
-    """Warns where a square has far fewer pixels than the model works with."""
-    if square.side < resolution / 2:
-        logger.warning(
-            "%s: the face's square has only %d pixels a side and is enlarged to %d",
-            name,
-            round(square.side),
-            resolution,
-        )

@@ -77,7 +77,9 @@ class Picture:
 
 
 def over_background(rgba: np.ndarray, background: tuple[int, int, int] = WHITE) -> np.ndarray:
-    """(h, w, 4) uint8 → (h, w, 3) uint8, painted over one colour."""
+    """(h, w, 3 or 4) uint8 → (h, w, 3) uint8, painted over one colour."""
+    if rgba.shape[-1] == 3:
+        return rgba
     opacity = rgba[..., 3:].astype(np.float32) / 255
     mixed = rgba[..., :3] * opacity + np.asarray(background, np.float32) * (1 - opacity)
     return np.rint(mixed).astype(np.uint8)

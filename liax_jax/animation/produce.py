@@ -18,8 +18,8 @@ from liax_jax.animation import crops, frames_out
 from liax_jax.animation.align import Alignment, align
 from liax_jax.animation.directions import Edits
 from liax_jax.animation.driving import Driving
-from liax_jax.animation.framing import Cutout, Framing, cut_out, flatten
-from liax_jax.animation.pictures import Picture, read_picture, write_picture
+from liax_jax.animation.framing import Cutout, Framing, cut_out
+from liax_jax.animation.pictures import Picture, over_background, read_picture, write_picture
 from liax_jax.animation.portrait import Portrait, transferred_alpha
 from liax_jax.animation.streaming import FrameStream, closing, in_background
 from liax_jax.log import logger
@@ -141,7 +141,7 @@ def set_stage(
     """Reads a source picture and cuts its faces out."""
     picture = read_picture(source)
     height, width = picture.rgb.shape[:2]
-    squares = framing.of_picture(flatten(picture, background), str(source))
+    squares = framing.of_picture(picture.over(background), str(source))
     cutouts = [cut_out(picture, square, resolution, background) for square in squares]
     whole = height == width and squares == [crops.full_square(height, width)]
     if paste_back is None:
@@ -149,13 +149,6 @@ def set_stage(
     if len(cutouts) > 1 and not paste_back:
         raise ValueError("several faces can only be shown in the whole picture; paste them back")
     return Stage(picture, cutouts, paste_back)
-
-
-def over_background(frame: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
-    """(h, w, 3 or 4) uint8 → (h, w, 3): without the alpha channel, over a colour."""
-    if frame.shape[-1] == 3:
-        return frame
-    return flatten(Picture(frame[..., :3], frame[..., 3]), background)
 
 
 def animate_file(
