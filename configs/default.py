@@ -77,6 +77,11 @@ def get_config() -> ConfigDict:
 
     config.train_steps = 800_000
     config.max_minutes = 0.0  # of training; stops earlier, saved. 0 = no limit
+    # Devices. Batches are split over both axes, parameters and optimiser over fsdp alone.
+    config.mesh = ConfigDict()
+    config.mesh.data = -1  # -1: as many as there are
+    config.mesh.fsdp = 1
+
     config.batch_size = 64  # pairs of frames, over all devices
     config.accumulation_steps = 1  # micro-batches per step
     config.max_nonfinite_steps = 20  # skipped in a row before the run ends with an error

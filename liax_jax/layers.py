@@ -148,6 +148,8 @@ class ModulatedConv(nn.Module):
         """x (b, h, w, in), style (b, D) → (b, h, w, features); `up` doubles h and w."""
         k, channels = self.kernel_size, x.shape[-1]
         kernel = self.param("kernel", self.kernel_init, (k, k, channels, self.features))
+        # A training step may hand it over in bfloat16 already.
+        kernel = kernel.astype(jnp.float32)
         # The style path stays in float32: it is tiny, and its rounding would reach every pixel.
         scale = EqualizedDense(channels, bias_init=1.0, name="modulation")(style)
         scale = scale * (channels * k * k) ** -0.5

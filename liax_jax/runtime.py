@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 import platform
 import signal
 from collections.abc import Callable, Iterator
@@ -25,6 +26,18 @@ def keep_freed_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_ARENA_MAX, 1))
     return all([mallopt(parameter, value) == 1 for parameter, value in settings])
+
+
+def threads_for_cpu_devices() -> None:
+    """Gives XLA's CPU runtime threads enough for several devices on one machine.
+
+    It has one per device (`--xla_force_host_platform_device_count`), shared by all of them. A
+    device blocks one in each collective that it has begun, and begins several where they don't
+    depend on each other: soon none is left for those that the others wait for, and after 40
+    seconds the program is ended. Call before the first computation; NPROC is read there.
+    """
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        os.environ.setdefault("NPROC", "64")
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ _DEVICES = "--xla_force_host_platform_device_count"
 if _DEVICES not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}=8".strip()
 
+os.environ.setdefault("NPROC", "64")  # see runtime.threads_for_cpu_devices
+
 # Compiled programs are kept between runs, and shared with the workers of pytest-xdist and with the
 # commands that tests start: compiling is most of the suite's time. An unreadable entry is compiled
 # again. Owner only: the entries are executable code.

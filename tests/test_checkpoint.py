@@ -90,7 +90,7 @@ def test_empty_workdir_has_no_state(tmp_path):
 
 def test_restores_onto_eight_devices(tmp_path):
     save_steps(tmp_path, 7)
-    everywhere = sharding.replicated(sharding.make_mesh())
+    everywhere = sharding.replicated(sharding.make_mesh({"data": -1}))
     checkpoints = Checkpoints(tmp_path, keep=3)
     state = checkpoints.restore_latest(abstract_state(make_state(0), everywhere))
     checkpoints.close()

@@ -57,8 +57,8 @@ class VisitPlan:
     Args:
         lengths: number of frames of each clip, each >= 2.
         seed: determines everything.
-        batch_size: examples of a step over all processes; each process has a contiguous part.
-        process_index, process_count: which part this is.
+        batch_size: examples of a step over all processes.
+        rows: which of them this process reads, each 0 to batch_size - 1; None for all.
     """
 
     def __init__(
@@ -66,22 +66,20 @@ class VisitPlan:
         lengths: Sequence[int],
         seed: int,
         batch_size: int,
-        process_index: int = 0,
-        process_count: int = 1,
+        rows: Sequence[int] | None = None,
     ):
         self._lengths = np.asarray(lengths)
         self._seed = seed
         self._batch_size = batch_size
-        self._share = batch_size // process_count
-        self._offset = process_index * self._share
+        self._rows = range(batch_size) if rows is None else tuple(rows)
 
     def __len__(self) -> int:
-        return sys.maxsize // self._batch_size * self._share
+        return sys.maxsize // self._batch_size * len(self._rows)
 
     def __getitem__(self, index: int) -> Visit:
         """The example at a position in this process's sequence."""
-        step, position = divmod(int(index), self._share)
-        number = step * self._batch_size + self._offset + position
+        step, position = divmod(int(index), len(self._rows))
+        number = step * self._batch_size + self._rows[position]
         num_clips = len(self._lengths)
         clip = int(_epoch_order(num_clips, self._seed, number // num_clips)[number % num_clips])
         rng = _generator(self._seed, _VISIT, number)
@@ -138,8 +136,7 @@ def make_train_iterator(
     start_step: int = 0,
     num_workers: int = 0,
     num_threads: int = 2,
-    process_index: int = 0,
-    process_count: int = 1,
+    rows: Sequence[int] | None = None,
 ) -> TrainIterator:
     """Makes the endless iterator over training batches.
 
@@ -152,23 +149,21 @@ def make_train_iterator(
             threads on two cores read 3,400 frames a second at 128 px and 4,100 at 64 px, where
             Python's lock is the limit; more needs processes.
         num_threads: reading threads, here or in each worker process.
-        process_index, process_count: which part of each batch this host reads.
+        rows: which examples of each batch this process reads, 0 to batch_size - 1; None for all.
 
     Yields:
-        {"source", "driving"}: (b, h, w, 3) uint8 RGB each, b = batch_size / process_count.
+        {"source", "driving"}: (b, h, w, 3) uint8 RGB each, b the number of rows.
 
     Raises:
         ValueError: wrong arguments, at once. What goes wrong in a worker (a damaged record, say)
             is raised here as it was there, when its batch is due.
     """
-    _check(
-        clips, batch_size, seed, start_step, num_workers, num_threads, process_index, process_count
-    )
-    plan = VisitPlan(clips.lengths, seed, batch_size, process_index, process_count)
+    _check(clips, batch_size, seed, start_step, num_workers, num_threads, rows)
+    plan = VisitPlan(clips.lengths, seed, batch_size, rows)
     batches = (
         grain.MapDataset.source(plan)
         .map(_LoadPair(clips))
-        .batch(batch_size // process_count, drop_remainder=True)
+        .batch(batch_size if rows is None else len(rows), drop_remainder=True)
         # The plan is arithmetic on the index, so that starting far in costs nothing.
         .slice(slice(start_step, sys.maxsize))
     )
@@ -193,8 +188,7 @@ def _check(
     start_step: int,
     num_workers: int,
     num_threads: int,
-    process_index: int,
-    process_count: int,
+    rows: Sequence[int] | None,
 ) -> None:
     if not len(clips):
         raise ValueError("there are no clips to train on")
@@ -204,13 +198,10 @@ def _check(
             f"clip {clips.names[shortest]!r} has {clips.lengths[shortest]} frame; "
             "training needs two different frames of every clip"
         )
-    if batch_size < 1 or batch_size % process_count:
-        raise ValueError(
-            f"the batch size must be a positive multiple of the number of processes "
-            f"({process_count}), got {batch_size}"
-        )
-    if not 0 <= process_index < process_count:
-        raise ValueError(f"process index {process_index} is not in 0 to {process_count - 1}")
+    if batch_size < 1:
+        raise ValueError(f"the batch size must be 1 or more, got {batch_size}")
+    if rows is not None and (not rows or min(rows) < 0 or max(rows) >= batch_size):
+        raise ValueError(f"rows must be some of 0 to {batch_size - 1}, got {list(rows)}")
     if not 0 <= seed < 2**32:
         raise ValueError(f"the seed must be between 0 and 2**32 - 1, got {seed}")
     if start_step < 0 or num_workers < 0 or num_threads < 1:

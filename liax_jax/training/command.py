@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
+from liax_jax import runtime
 from liax_jax.log import show_messages
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, e.g. configs/demo.py.")
@@ -38,6 +39,7 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
         from liax_jax.training.loop import TrainingDiverged
 
         show_messages()
+        runtime.threads_for_cpu_devices()
         try:
             function(_CONFIG.value, Path(str(_WORKDIR.value)))
         except KeyboardInterrupt:

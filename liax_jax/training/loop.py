@@ -11,7 +11,7 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from liax_jax import runtime
-from liax_jax.checkpoint import Checkpoints, abstract_state, claim_workdir, writing_to
+from liax_jax.checkpoint import Checkpoints, claim_workdir, writing_to
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.pipeline import build_clips, make_train_iterator
 from liax_jax.evaluation import make_reenactment_fns, write_reenactment_video
@@ -21,7 +21,7 @@ from liax_jax.models import perceptual
 from liax_jax.training import sharding
 from liax_jax.training.reporting import Reporter, progress_bar
 from liax_jax.training.state import TrainState, build_networks, create_train_state, model_config
-from liax_jax.training.step import make_train_step
+from liax_jax.training.step import jit_train_step
 from liax_jax.visualization import save_png, training_panel
 
 PANEL_EXAMPLES = 4
@@ -77,7 +77,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     first_process = jax.process_index() == 0
     if jax.default_backend() == "cpu":
         runtime.keep_freed_memory()
-    mesh = sharding.make_mesh()
+    mesh = sharding.make_mesh(config.mesh)
     sharding.check_batch(mesh, config.batch_size, config.accumulation_steps)
     train_clips = build_clips(config.data, config.model.resolution, "train")
     eval_clips = build_clips(config.data, config.model.resolution, "eval")
@@ -86,34 +86,28 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         frozen = perceptual.perceptual_params(config.perceptual.weights, config.seed)
     claim_workdir(config, workdir)
 
-    everywhere = sharding.replicated(mesh)
+    like = sharding.place(jax.eval_shape(lambda: create_train_state(config)), mesh)
     # Runs once: compiling it with optimisation takes far longer than running it without.
     create = jax.jit(
         lambda: create_train_state(config),
-        out_shardings=everywhere,
+        out_shardings=jax.tree.map(lambda x: x.sharding, like),
         compiler_options={"xla_backend_optimization_level": 0},
     )
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    like = abstract_state(jax.eval_shape(create), everywhere)
     state = checkpoints.restore_latest(like) or create()
     first_step = int(state.step)
     _describe(config, state, train_clips, eval_clips, mesh, first_step)
 
-    frozen = jax.device_put(frozen, everywhere)
-    train_step = jax.jit(
-        make_train_step(config),
-        in_shardings=(everywhere, sharding.batch_sharding(mesh), everywhere),
-        out_shardings=(everywhere, everywhere),
-        donate_argnums=0,
-    )
+    frozen = jax.device_put(frozen, sharding.replicated(mesh))
+    train_step = jit_train_step(config, mesh, like)
+    rows = sharding.process_rows(mesh, config.batch_size)
     batches = make_train_iterator(
         train_clips,
         batch_size=config.batch_size,
         seed=config.data.seed,
         start_step=first_step,
         num_workers=config.data.num_workers,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        rows=rows,
     )
     pictures = _Pictures(config, workdir, train_clips, eval_clips)
     reporter = Reporter(workdir, first_step, enabled=first_process)
@@ -124,7 +118,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         previous: dict[str, jax.Array] | None = None
         for step in range(first_step + 1, config.train_steps + 1):
             with clock.waiting():
-                batch = sharding.shard_batch(next(batches), mesh)
+                batch = sharding.shard_batch(next(batches), mesh, rows)
             state, metrics = train_step(state, batch, frozen)
             # The step before is finished by now: looking at it doesn't make the device wait.
             _stop_if_diverged(previous, step - 1, config)

@@ -1,15 +1,77 @@
-"""Devices and how arrays lie on them: batches along a `data` axis, everything else on each."""
+"""Devices, and how arrays lie on them.
+
+A mesh has two axes. Batches are split over both. Parameters, optimiser state and moving average are
+split over `fsdp` (fully sharded data parallelism: Rajbhandari et al. 2020, ZeRO) and repeated along
+`data`. A step gathers the parameters once, in the type of its arithmetic, computes with all of them
+on its part of the batch, and adds up each micro-batch's gradients back into shards:
+
+    per device and step, with n = fsdp and P the bytes of the parameters in that type
+      all-gather       (n − 1)/n · P
+      reduce-scatter   (n − 1)/n · P   per micro-batch
+
+XLA makes the communication from the constraints below; on one device they are nothing.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-DATA_AXIS = "data"
+DATA_AXIS, FSDP_AXIS = AXES = "data", "fsdp"
+BATCH = PartitionSpec(AXES)
+# Splitting a bias over devices saves nothing, and costs a message.
+_MIN_SPLIT_ELEMENTS = 4096
 
 
-def make_mesh() -> Mesh:
-    """All devices of all processes along the data axis."""
-    return jax.make_mesh((jax.device_count(),), (DATA_AXIS,), axis_types=(AxisType.Auto,))
+def make_mesh(axes: Mapping[str, int], devices: list[jax.Device] | None = None) -> Mesh:
+    """All devices of all processes as a mesh with axes "data" and "fsdp".
+
+    Args:
+      axes: size of each axis, e.g. {"data": -1, "fsdp": 8}; −1, at most once, takes what is left,
+        and an axis that isn't named has size 1.
+      devices: instead of all.
+
+    Raises:
+      ValueError: unknown axes, or sizes that don't give the number of devices.
+    """
+    devices = jax.devices() if devices is None else list(devices)
+    shape = _axis_sizes(axes, len(devices))
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if slices > 1:
+        # Slices are joined by the slower network, which carries the data axis.
+        if shape[0] % slices:
+            raise ValueError(
+                f"mesh.{DATA_AXIS} = {shape[0]}: must be a multiple of the {slices} slices; lower "
+                f"mesh.{FSDP_AXIS} = {shape[1]}"
+            )
+        within, across = (shape[0] // slices, shape[1]), (slices, 1)
+        grid = mesh_utils.create_hybrid_device_mesh(within, across, devices)
+        return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * 2)
+    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+
+
+def _axis_sizes(axes: Mapping[str, int], count: int) -> tuple[int, int]:
+    """(data, fsdp) with −1 replaced."""
+    unknown = sorted(set(axes) - set(AXES))
+    if unknown:
+        raise ValueError(f"mesh.{unknown[0]}: there is no such axis; there are {', '.join(AXES)}")
+    sizes = [int(axes.get(name, 1)) for name in AXES]
+    text = ", ".join(f"{name} = {size}" for name, size in zip(AXES, sizes, strict=True))
+    if any(size < 1 and size != -1 for size in sizes) or sizes.count(-1) > 1:
+        raise ValueError(f"mesh ({text}): sizes are 1 or more, and one of them may be -1, the rest")
+    fixed = math.prod(size for size in sizes if size != -1)
+    if count % fixed or (-1 not in sizes and fixed != count):
+        raise ValueError(
+            f"mesh ({text}) doesn't fit the {count} device(s): "
+            + ("their product has to be that number" if -1 not in sizes else "it has to divide it")
+        )
+    data, fsdp = (size if size != -1 else count // fixed for size in sizes)
+    return data, fsdp
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -18,24 +80,101 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The leading axis split over the devices."""
-    return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+    """The leading axis split over all devices."""
+    return NamedSharding(mesh, BATCH)
+
+
+def split_over(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
+    """The one rule for arrays of the state: the largest axis that `fsdp` divides is split.
+
+    Of equal axes the last one. Small arrays, and those without such an axis, are on every device.
+    """
+    shards = mesh.shape[FSDP_AXIS]
+    dividing = [axis for axis, size in enumerate(shape) if size % shards == 0]
+    if shards == 1 or not dividing or math.prod(shape) < _MIN_SPLIT_ELEMENTS:
+        return replicated(mesh)
+    axis = max(dividing, key=lambda axis: (shape[axis], axis))
+    return NamedSharding(mesh, PartitionSpec(*(None,) * axis, FSDP_AXIS))
+
+
+def place(state: Any, mesh: Mesh) -> Any:
+    """Shapes and types of a state, each with its sharding: what a restore or `jit` is told."""
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=split_over(mesh, x.shape)), state
+    )
+
+
+def gather(params: Any, mesh: Mesh | None, dtype: str) -> Any:
+    """Sharded float32 parameters → all of them on every device, kernels in the type of arithmetic.
+
+    Convolution kernels are nearly all of a network; the style path and biases stay float32.
+    """
+
+    def whole(param: jax.Array) -> jax.Array:
+        used = param.astype(jnp.dtype(dtype)) if param.ndim == 4 else param
+        if mesh is None:
+            return used
+        # Cast where it is split, then gathered: half the bytes in bfloat16.
+        used = jax.lax.with_sharding_constraint(used, split_over(mesh, param.shape))
+        return jax.lax.with_sharding_constraint(used, replicated(mesh))
+
+    return jax.tree.map(whole, params)
+
+
+def scatter(gradients: Any, mesh: Mesh | None) -> Any:
+    """Gradients of gathered parameters → float32, added up over devices and split like those."""
+
+    def shard(gradient: jax.Array) -> jax.Array:
+        if mesh is not None:
+            sharding = split_over(mesh, gradient.shape)
+            gradient = jax.lax.with_sharding_constraint(gradient, sharding)
+        return gradient.astype(jnp.float32)
+
+    return jax.tree.map(shard, gradients)
 
 
 def check_batch(mesh: Mesh, batch_size: int, accumulation_steps: int) -> None:
     """Raises ValueError where a batch can't be split evenly into micro-batches and over devices."""
-    devices = mesh.shape[DATA_AXIS]
-    if accumulation_steps < 1 or batch_size % (devices * accumulation_steps):
+    if accumulation_steps < 1 or batch_size % (mesh.size * accumulation_steps):
         raise ValueError(
             f"batch_size = {batch_size} must be a multiple of devices × accumulation_steps = "
-            f"{devices} × {accumulation_steps}; change one of them"
+            f"{mesh.size} × {accumulation_steps}; change one of them"
         )
 
 
-def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """This process's slice of the batch → one global array per name, split over the devices."""
+def process_rows(mesh: Mesh, batch_size: int) -> list[int]:
+    """Which examples of the global batch lie on this process's devices, in rising order."""
+    whole = np.arange(batch_size)
+    parts = batch_sharding(mesh).addressable_devices_indices_map((batch_size,)).values()
+    return sorted({int(row) for part in parts for row in whole[part]})
+
+
+def shard_batch(
+    batch: dict[str, np.ndarray], mesh: Mesh, rows: list[int] | None = None
+) -> dict[str, jax.Array]:
+    """This process's part of the batch → one global array per name, split over the devices.
+
+    Args:
+      batch: arrays whose leading axis is `rows`.
+      mesh: of the run.
+      rows: of `process_rows`; None where one process has the whole batch.
+    """
     sharding = batch_sharding(mesh)
+    if rows is None:
+        return {name: jax.device_put(array, sharding) for name, array in batch.items()}
+    batch_size = len(rows) * jax.process_count()
+    position = {row: i for i, row in enumerate(rows)}
+
+    def local_part(array: np.ndarray):
+        def part(index: tuple[slice, ...]) -> np.ndarray:
+            first, stop, _ = index[0].indices(batch_size)
+            return array[position[first] : position[first] + stop - first]
+
+        return part
+
     return {
-        name: jax.make_array_from_process_local_data(sharding, array)
+        name: jax.make_array_from_callback(
+            (batch_size, *array.shape[1:]), sharding, local_part(array)
+        )
         for name, array in batch.items()
     }

@@ -7,12 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from liax_jax import losses
 from liax_jax.metrics import coefficients
 from liax_jax.metrics.psnr import peak_signal_to_noise_ratio
 from liax_jax.models import AnimatorModule, Discriminator
+from liax_jax.training import sharding
 from liax_jax.training.state import (
     NetworkState,
     Params,
@@ -25,10 +27,32 @@ Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 
 
+def jit_train_step(
+    config: ConfigDict, mesh: Mesh, like: TrainState, compiler_options: dict[str, Any] | None = None
+) -> Any:
+    """The compiled step of a run: (state, batch, frozen) → (state, metrics), state donated.
+
+    Args:
+      config: of the run.
+      mesh: the devices.
+      like: shapes and shardings of the state, of `sharding.place`.
+      compiler_options: XLA's, for this program.
+    """
+    state_shardings = jax.tree.map(lambda x: x.sharding, like)
+    everywhere = sharding.replicated(mesh)
+    return jax.jit(
+        make_train_step(config, mesh),
+        in_shardings=(state_shardings, sharding.batch_sharding(mesh), everywhere),
+        out_shardings=(state_shardings, everywhere),
+        donate_argnums=0,
+        compiler_options=compiler_options,
+    )
+
+
 def make_train_step(
-    config: ConfigDict,
+    config: ConfigDict, mesh: Mesh | None = None
 ) -> Callable[[TrainState, Batch, Any], tuple[TrainState, Metrics]]:
-    """Builds the step of a run's config, ready for `jax.jit`.
+    """Builds the step of a run's config, ready for `jax.jit`; `mesh` None is one device.
 
     The step takes the state, a batch {"source", "driving"} of (b, R, R, 3) uint8, and the frozen
     parameters of the perceptual network (None without that term). It makes one generator and one
@@ -43,11 +67,20 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Metrics]:
         batch = _augment(_to_float(batch), config, state.step)
+        # Once per step, whatever the number of micro-batches.
+        params = {
+            name: sharding.gather(getattr(state, name).params, mesh, config.model.dtype)
+            for name in optimizers
+            if getattr(state, name) is not None
+        }
 
         def gradients_of(micro_batch: Batch):
-            return _gradients(config, animator, discriminator, state, micro_batch, frozen)
+            gradients, metrics = _gradients(
+                config, animator, discriminator, params, state.step, micro_batch, frozen
+            )
+            return sharding.scatter(gradients, mesh), metrics
 
-        gradients, metrics = _accumulate(gradients_of, batch, config.accumulation_steps)
+        gradients, metrics = _accumulate(gradients_of, batch, config.accumulation_steps, mesh)
         norms = {name: optax.tree.norm(gradient) for name, gradient in gradients.items()}
         metrics |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
         finite = jnp.all(jnp.isfinite(jnp.stack(list(norms.values()))))
@@ -92,7 +125,7 @@ def _augment(batch: Batch, config: ConfigDict, step: jax.Array) -> Batch:
     return {name: jnp.where(flip, x[:, :, ::-1], x) for name, x in batch.items()}
 
 
-def _accumulate(gradients_of: Callable, batch: Batch, count: int):
+def _accumulate(gradients_of: Callable, batch: Batch, count: int, mesh: Mesh | None):
     """Mean of gradients and metrics over `count` micro-batches, one at a time."""
     if count == 1:
         return gradients_of(batch)
@@ -103,6 +136,9 @@ def _accumulate(gradients_of: Callable, batch: Batch, count: int):
         return x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
 
     micro_batches = jax.tree.map(split, batch)
+    if mesh is not None:
+        each = NamedSharding(mesh, PartitionSpec(None, *sharding.BATCH))
+        micro_batches = jax.lax.with_sharding_constraint(micro_batches, each)
     shapes = jax.eval_shape(gradients_of, jax.tree.map(lambda x: x[0], micro_batches))
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
@@ -117,7 +153,8 @@ def _gradients(
     config: ConfigDict,
     animator: AnimatorModule,
     discriminator: Discriminator | None,
-    state: TrainState,
+    params: dict[str, Params],
+    step: jax.Array,
     batch: Batch,
     frozen: Any,
 ) -> tuple[dict[str, Params], Metrics]:
@@ -125,14 +162,21 @@ def _gradients(
     source, driving = batch["source"], batch["driving"]
     generator_gradient = jax.grad(_generator_loss, has_aux=True)
     gradient, (image, out, metrics) = generator_gradient(
-        state.generator.params, config, animator, discriminator, state, source, driving, frozen
+        params["generator"],
+        config,
+        animator,
+        discriminator,
+        params.get("discriminator"),
+        source,
+        driving,
+        frozen,
     )
     gradients = {"generator": gradient}
     metrics |= _model_metrics(image, out, driving)
-    if discriminator is not None and state.discriminator is not None:
+    if discriminator is not None and "discriminator" in params:
         discriminator_gradient = jax.grad(_discriminator_loss, has_aux=True)
         gradients["discriminator"], more = discriminator_gradient(
-            state.discriminator.params, config, discriminator, state.step, image, driving
+            params["discriminator"], config, discriminator, step, image, driving
         )
         metrics |= more
     return gradients, metrics
@@ -143,7 +187,7 @@ def _generator_loss(
     config: ConfigDict,
     animator: AnimatorModule,
     discriminator: Discriminator | None,
-    state: TrainState,
+    discriminator_params: Params | None,
     source: jax.Array,
     driving: jax.Array,
     frozen: Any,
@@ -157,8 +201,8 @@ def _generator_loss(
         terms["perceptual"] = losses.perceptual_distance(
             frozen, image, driving, config.perceptual.scales, config.perceptual.layer_weights
         )
-    if discriminator is not None and state.discriminator is not None:
-        logits: Any = discriminator.apply({"params": state.discriminator.params}, image)
+    if discriminator is not None and discriminator_params is not None:
+        logits: Any = discriminator.apply({"params": discriminator_params}, image)
         terms["adversarial"] = losses.adversarial_generator(logits)
     total, means = losses.weighted_total(terms, weights)
     metrics = {"loss/total": total} | {f"loss/{name}": mean for name, mean in means.items()}

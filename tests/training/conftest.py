@@ -8,40 +8,31 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from jax.sharding import AxisType
 from ml_collections import ConfigDict
 
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.training import sharding
 from liax_jax.training.state import TrainState, create_train_state
-from liax_jax.training.step import make_train_step
+from liax_jax.training.step import jit_train_step
 
 # Half of the compile time; the programs run no slower, as convolutions come from a library.
 COMPILER_OPTIONS = {"xla_backend_optimization_level": 0}
 
 
 class CompiledStep:
-    """The training step of a config on the first `num_devices` devices, as the loop compiles it."""
+    """The training step of a config on the first data × fsdp devices, as the loop compiles it."""
 
-    def __init__(self, config: ConfigDict, num_devices: int = 1):
-        self.mesh = jax.make_mesh(
-            (num_devices,),
-            (sharding.DATA_AXIS,),
-            axis_types=(AxisType.Auto,),
-            devices=jax.devices()[:num_devices],
+    def __init__(self, config: ConfigDict, data: int = 1, fsdp: int = 1):
+        self.mesh = sharding.make_mesh(
+            {"data": data, "fsdp": fsdp}, devices=jax.devices()[: data * fsdp]
         )
-        everywhere = sharding.replicated(self.mesh)
-        self._step = jax.jit(
-            make_train_step(config),
-            in_shardings=(everywhere, sharding.batch_sharding(self.mesh), everywhere),
-            out_shardings=(everywhere, everywhere),
-            donate_argnums=0,
-            compiler_options=COMPILER_OPTIONS,
-        )
+        like = sharding.place(jax.eval_shape(lambda: create_train_state(config)), self.mesh)
+        self.shardings = jax.tree.map(lambda x: x.sharding, like)
+        self._step = jit_train_step(config, self.mesh, like, COMPILER_OPTIONS)
 
     def put(self, state: TrainState) -> TrainState:
         """A copy of a state on the devices, which a step may consume."""
-        return jax.device_put(jax.tree.map(np.copy, state), sharding.replicated(self.mesh))
+        return jax.device_put(jax.tree.map(np.copy, state), self.shardings)
 
     def __call__(
         self, state: TrainState, batch: dict[str, np.ndarray]

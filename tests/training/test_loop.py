@@ -16,6 +16,7 @@ from benchmarks.kill_and_resume import differing_arrays, logged_metrics
 from liax_jax import runtime
 from liax_jax.checkpoint import Checkpoints, WorkdirError, abstract_state
 from liax_jax.training import loop
+from liax_jax.training import step as step_module
 from liax_jax.training.loop import TrainingDiverged, check_config, train_and_evaluate
 from liax_jax.training.state import NetworkState, TrainState
 
@@ -42,7 +43,7 @@ def cheap(monkeypatch):
         zero = jnp.zeros((), jnp.int32)
         return TrainState(zero, network, None, zero, zero)
 
-    def make(config):
+    def make(config, mesh):
         def step(state, batch, frozen):
             done = state.step + 1
             bad = options["bad"](done)
@@ -59,7 +60,7 @@ def cheap(monkeypatch):
         return step
 
     monkeypatch.setattr(loop, "create_train_state", create)
-    monkeypatch.setattr(loop, "make_train_step", make)
+    monkeypatch.setattr(step_module, "make_train_step", make)
     # Its settings last as long as the process.
     monkeypatch.setattr(runtime, "keep_freed_memory", lambda: True)
     return options

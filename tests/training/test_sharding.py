@@ -7,10 +7,13 @@ import pytest
 from liax_jax.training import sharding
 
 
-def test_eight_devices_train_as_one(tiny_step, run_config, compile_step, initial_state, make_batch):
+@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4), (1, 8)])
+def test_any_mesh_trains_as_one_device(
+    data, fsdp, tiny_step, run_config, compile_step, initial_state, make_batch
+):
     """With minibatch standard deviation, whose groups span the devices."""
     assert run_config.discriminator.stddev_group == 4
-    eight = compile_step(run_config, num_devices=8)
+    eight = compile_step(run_config, data, fsdp)
     states = {step: step.put(initial_state) for step in (tiny_step, eight)}
     for seed in range(5):
         metrics = {}
@@ -19,20 +22,64 @@ def test_eight_devices_train_as_one(tiny_step, run_config, compile_step, initial
         for name, value in metrics[tiny_step].items():
             if name.startswith("loss/"):
                 assert metrics[eight][name] == pytest.approx(value, abs=1e-4), (seed, name)
-    for leaf in jax.tree.leaves(states[eight]):
-        assert len(leaf.sharding.device_set) == 8 and leaf.sharding.is_fully_replicated
+    one, many = (jax.tree.leaves(states[step].generator.params) for step in (tiny_step, eight))
+    for expected, found in zip(one, many, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    kernels = [x for x in many if x.ndim == 4 and x.size >= 4096]
+    assert len(kernels) >= 5
+    for kernel in kernels:
+        assert kernel.addressable_data(0).size == kernel.size // fsdp
 
 
-def test_mesh_has_every_device_along_the_data_axis():
-    mesh = sharding.make_mesh()
-    assert dict(mesh.shape) == {"data": 8}
-    assert set(mesh.devices.flat) == set(jax.devices())
+def test_mesh_takes_the_devices_that_are_left():
+    devices = set(jax.devices())
+    for axes, shape in (
+        ({"data": -1}, {"data": 8, "fsdp": 1}),
+        ({"data": -1, "fsdp": 4}, {"data": 2, "fsdp": 4}),
+        ({"fsdp": -1}, {"data": 1, "fsdp": 8}),
+        ({"data": 4, "fsdp": 2}, {"data": 4, "fsdp": 2}),
+    ):
+        mesh = sharding.make_mesh(axes)
+        assert dict(mesh.shape) == shape
+        assert set(mesh.devices.flat) == devices
 
 
-def test_batch_is_split_in_order():
-    mesh = sharding.make_mesh()
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"data": 3}, r"mesh \(data = 3, fsdp = 1\) doesn't fit the 8 device\(s\)"),
+        ({"data": -1, "fsdp": 3}, "doesn't fit"),
+        ({"data": -1, "fsdp": -1}, "one of them may be -1"),
+        ({"data": 0}, "1 or more"),
+        ({"tensor": 2}, "mesh.tensor: there is no such axis; there are data, fsdp"),
+    ],
+)
+def test_meshes_that_do_not_fit(axes, message):
+    with pytest.raises(ValueError, match=message):
+        sharding.make_mesh(axes)
+
+
+def test_the_largest_axis_that_divides_is_split():
+    mesh = sharding.make_mesh({"data": 2, "fsdp": 4})
+    for shape, spec in (
+        ((3, 3, 64, 128), (None, None, None, "fsdp")),
+        ((3, 3, 128, 64), (None, None, "fsdp")),
+        ((3, 3, 64, 64), (None, None, None, "fsdp")),  # of equal ones the last
+        ((4097, 64), (None, "fsdp")),  # the longest doesn't divide
+        ((64, 8), ()),  # small
+        ((77, 77), ()),  # none divides
+        ((), ()),
+    ):
+        assert tuple(sharding.split_over(mesh, shape).spec) == spec, shape
+
+
+@pytest.mark.parametrize("axes", [{"data": -1}, {"data": 2, "fsdp": 4}], ids=str)
+def test_batch_is_split_in_order(axes):
+    mesh = sharding.make_mesh(axes)
     pictures = np.arange(16 * 3, dtype=np.uint8).reshape(16, 3)
-    array = sharding.shard_batch({"source": pictures}, mesh)["source"]
+    rows = sharding.process_rows(mesh, 16)
+    assert rows == list(range(16))
+    array = sharding.shard_batch({"source": pictures}, mesh, rows)["source"]
     np.testing.assert_array_equal(np.asarray(array), pictures)
     assert array.dtype == np.uint8
     shards = {shard.device: np.asarray(shard.data) for shard in array.addressable_shards}
@@ -42,7 +89,7 @@ def test_batch_is_split_in_order():
 
 @pytest.mark.parametrize(("batch_size", "accumulation_steps"), [(8, 1), (16, 2), (64, 8)], ids=str)
 def test_batches_that_fit(batch_size, accumulation_steps):
-    sharding.check_batch(sharding.make_mesh(), batch_size, accumulation_steps)
+    sharding.check_batch(sharding.make_mesh({"data": -1}), batch_size, accumulation_steps)
 
 
 @pytest.mark.parametrize(
@@ -50,4 +97,4 @@ def test_batches_that_fit(batch_size, accumulation_steps):
 )
 def test_batches_that_do_not_fit_are_an_error_that_says_so(batch_size, accumulation_steps):
     with pytest.raises(ValueError, match=rf"batch_size = {batch_size} must be a multiple of"):
-        sharding.check_batch(sharding.make_mesh(), batch_size, accumulation_steps)
+        sharding.check_batch(sharding.make_mesh({"data": -1}), batch_size, accumulation_steps)
