@@ -62,16 +62,17 @@ def start_training(
     workdir: str | Path,
     flags: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    log: str | Path | None = None,
 ) -> subprocess.Popen[str]:
-    """Starts train.py; its messages go to WORKDIR.log."""
+    """Starts train.py; its messages go to LOG.log, or WORKDIR.log."""
     command = [sys.executable, str(ROOT / "train.py"), "--config", str(config_file)]
-    with open(f"{workdir}.log", "a") as log:
+    with open(f"{log or workdir}.log", "a") as messages:
         return subprocess.Popen(
             [*command, "--workdir", str(workdir), *flags],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=messages,
             stderr=subprocess.STDOUT,
             text=True,
         )

@@ -82,6 +82,15 @@ def get_config() -> ConfigDict:
     config.mesh.data = -1  # -1: as many as there are
     config.mesh.fsdp = 1
 
+    # Processes. See liax_jax/training/distributed.py: initialize.
+    config.distributed = ConfigDict()
+    config.distributed.initialize = "auto"  # or "explicit", by the next three fields, or "none"
+    config.distributed.coordinator_address = ""  # HOST:PORT of the first process
+    config.distributed.num_processes = -1
+    config.distributed.process_id = -1  # 0 to num_processes - 1
+    config.distributed.start_timeout_seconds = 300
+    config.distributed.heartbeat_timeout_seconds = 100  # then a silent process counts as lost
+
     config.batch_size = 64  # pairs of frames, over all devices
     config.accumulation_steps = 1  # micro-batches per step
     config.max_nonfinite_steps = 20  # skipped in a row before the run ends with an error

@@ -18,6 +18,7 @@ import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
 from liax_jax.log import logger
+from liax_jax.training import distributed
 from liax_jax.training.state import TrainState
 
 
@@ -85,17 +86,20 @@ class Checkpoints:
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
+            state, reason = None, "another process could not read its part"
             try:
-                return self._manager.restore(step, args=ocp.args.StandardRestore(like))
+                state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
             except Exception as error:  # Orbax and TensorStore raise many kinds for broken files
                 reason = _first_line(error)
-                where = "left as it is" if self._read_only else f"moved to {self._set_aside(step)}"
-                logger.error(
-                    "checkpoint of step %d can't be read (%s); %s, trying the one before",
-                    step,
-                    reason,
-                    where,
-                )
+            if distributed.all_agree(state is not None):
+                return state
+            where = "left as it is" if self._read_only else f"moved to {self._set_aside(step)}"
+            logger.error(
+                "checkpoint of step %d can't be read (%s); %s, trying the one before",
+                step,
+                reason,
+                where,
+            )
         if not steps:
             return None
         message = f"none of the checkpoints in {self._directory} could be read"
@@ -109,11 +113,13 @@ class Checkpoints:
     def _set_aside(self, step: int) -> Path:
         """Moves a broken checkpoint out of the way, so that its step can be saved again."""
         destination = self._workdir / "unreadable" / str(step)
-        if destination.exists():
-            shutil.rmtree(destination)
-        destination.parent.mkdir(parents=True, exist_ok=True)
         self._manager.close()
-        shutil.move(self._directory / str(step), destination)
+        if jax.process_index() == 0:
+            if destination.exists():
+                shutil.rmtree(destination)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(self._directory / str(step), destination)
+        distributed.barrier(f"unreadable checkpoint {step} is out of the way")
         self._manager = self._open()
         return destination
 
@@ -166,8 +172,13 @@ def writing_to(workdir: str | Path) -> Iterator[None]:
         ) from error
 
 
-def claim_workdir(config: ConfigDict, workdir: str | Path) -> None:
+def claim_workdir(config: ConfigDict, workdir: str | Path, *, write: bool = True) -> None:
     """Makes the workdir and writes `config.json`, or checks that it belongs to the same model.
+
+    Args:
+      config: of the run.
+      workdir: of the run.
+      write: False only checks, for all processes of a run but the first.
 
     Raises:
       WorkdirError: the folder can't be written to, or was made with another model; the fields
@@ -176,8 +187,10 @@ def claim_workdir(config: ConfigDict, workdir: str | Path) -> None:
     workdir = Path(workdir)
     path = workdir / "config.json"
     with writing_to(workdir):
-        workdir.mkdir(parents=True, exist_ok=True)
         check_same_model(config, workdir)
+        if not write:
+            return
+        workdir.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         partial.write_text(config.to_json_best_effort(indent=2) + "\n")
         partial.replace(path)

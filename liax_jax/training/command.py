@@ -19,7 +19,9 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
     """Parses --config and --workdir and calls `function(config, workdir)`.
 
     What a user can mend (a wrong field, file or folder) ends as one message and exit status 2; a
-    run that diverged likewise with status 3. Anything else is a defect and keeps its traceback.
+    run that diverged likewise with status 3, and one that is to be started again, because SIGTERM
+    ended it or another of its processes is lost, with 75. Anything else is a defect and keeps its
+    traceback.
     """
     program = Path(sys.argv[0]).name
 
@@ -36,6 +38,7 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
         return remaining
 
     def main(_: list[str]) -> None:
+        from liax_jax.training import distributed
         from liax_jax.training.loop import TrainingDiverged
 
         show_messages()
@@ -44,10 +47,12 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
             function(_CONFIG.value, Path(str(_WORKDIR.value)))
         except KeyboardInterrupt:
             _fail(program, "interrupted a second time; the last checkpoint is sound", status=130)
+        except distributed.Preempted as error:
+            _fail(program, f"{error}; start again to go on", distributed.EXIT_START_AGAIN)
         except TrainingDiverged as error:
             _fail(program, error, status=3)
         except (ValueError, OSError, ImportError) as error:
-            _fail(program, error, status=2)
+            _fail_alone(program, error, status=2)
 
     for name in ("config", "workdir"):
         flags.register_validator(name, bool, f"--{name} has to be given")
@@ -62,3 +67,12 @@ def _one_line(error: Exception) -> str:
 def _fail(program: str, error: Exception | str, status: int) -> NoReturn:
     print(f"{program}: error: {error}", file=sys.stderr)
     sys.exit(status)
+
+
+def _fail_alone(program: str, error: Exception | str, status: int) -> NoReturn:
+    """As `_fail`; where the run has other processes, without waiting for them to end too."""
+    from liax_jax.training import distributed
+
+    if distributed.several_processes():
+        distributed.end_now(str(error), status)
+    _fail(program, error, status)

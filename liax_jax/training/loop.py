@@ -18,7 +18,7 @@ from liax_jax.evaluation import make_reenactment_fns, write_reenactment_video
 from liax_jax.evaluation_report import explain_full_disk
 from liax_jax.log import logger
 from liax_jax.models import perceptual
-from liax_jax.training import sharding
+from liax_jax.training import distributed, sharding
 from liax_jax.training.reporting import Reporter, progress_bar
 from liax_jax.training.state import TrainState, build_networks, create_train_state, model_config
 from liax_jax.training.step import jit_train_step
@@ -71,8 +71,11 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     Raises:
       ValueError: config, data or workdir can't be used; says what to do.
       TrainingDiverged: too many steps in a row with gradients that aren't finite.
+      Preempted: ended by SIGTERM, saved; to be started again.
+      ConnectionError: the other processes of the run weren't found.
     """
     check_config(config)
+    distributed.initialize(config.distributed)
     workdir = Path(workdir)
     first_process = jax.process_index() == 0
     if jax.default_backend() == "cpu":
@@ -84,7 +87,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     frozen = None
     if config.loss.perceptual:
         frozen = perceptual.perceptual_params(config.perceptual.weights, config.seed)
-    claim_workdir(config, workdir)
+    claim_workdir(config, workdir, write=first_process)
+    distributed.barrier("workdir")
 
     like = sharding.place(jax.eval_shape(lambda: create_train_state(config)), mesh)
     # Runs once: compiling it with optimisation takes far longer than running it without.
@@ -109,16 +113,25 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         num_workers=config.data.num_workers,
         rows=rows,
     )
-    pictures = _Pictures(config, workdir, train_clips, eval_clips)
+    pictures = _Pictures(config, workdir, train_clips, eval_clips, mesh)
     reporter = Reporter(workdir, first_step, enabled=first_process)
     bar = progress_bar(config.train_steps, first_step, config.batch_size, first_process)
     clock = _Clock(config, first_step)
-    reason = "finished"
-    with runtime.stop_signals() as stop_requested, closing(reporter), closing(checkpoints), bar:
+    reason, stopped_by = "finished", None
+    with (
+        distributed.stop_requests() as stop_requested,
+        closing(reporter),
+        closing(checkpoints),
+        bar,
+        distributed.end_if_others_are_lost(),
+    ):
         previous: dict[str, jax.Array] | None = None
         for step in range(first_step + 1, config.train_steps + 1):
             with clock.waiting():
                 batch = sharding.shard_batch(next(batches), mesh, rows)
+            if step == first_step + 1:
+                train_step = train_step.lower(state, batch, frozen).compile()
+                distributed.barrier("the step is compiled")
             state, metrics = train_step(state, batch, frozen)
             # The step before is finished by now: looking at it doesn't make the device wait.
             _stop_if_diverged(previous, step - 1, config)
@@ -128,12 +141,16 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
                 values = {name: float(value) for name, value in metrics.items()}
                 reporter.metrics(step, values | clock.lap(step))
                 bar.set_postfix(psnr=f"{values['psnr']:.2f}", loss=f"{values['loss/total']:.4f}")
-            if first_process and _due(step, config.panel_every, config.train_steps):
-                reporter.picture("panel", step, pictures.panel(state, step))
-            if first_process and _due(step, config.video_every, config.train_steps):
-                pictures.video(state, step)
-            stopped_by = stop_requested()
-            if stopped_by or clock.out_of_time():
+            if _due(step, config.panel_every, config.train_steps):
+                params = pictures.params(state)
+                if first_process:
+                    reporter.picture("panel", step, pictures.panel(params, step))
+            if _due(step, config.video_every, config.train_steps):
+                params = pictures.params(state)
+                if first_process:
+                    pictures.video(params, step)
+            stopped_by = stop_requested(step)
+            if stopped_by or _out_of_time(clock, step, config):
                 reason = f"stopped by {stopped_by}" if stopped_by else "time is up"
                 break
             if _due(step, config.checkpoint_every, config.train_steps):
@@ -142,7 +159,19 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         checkpoints.save(state)
     batches.close()
     logger.info("%s at step %d of %d; saved in %s", reason, state.step, config.train_steps, workdir)
+    if stopped_by == "SIGTERM" and int(state.step) < config.train_steps:
+        raise distributed.Preempted(f"stopped by SIGTERM at step {int(state.step)}, saved")
     return state
+
+
+def _out_of_time(clock: "_Clock", step: int, config: ConfigDict) -> bool:
+    """Of several processes, the first one's clock counts, and all ask it at the same steps."""
+    if not config.max_minutes:
+        return False
+    if jax.process_count() == 1:
+        return clock.out_of_time()
+    due = _due(step, config.log_every or config.checkpoint_every, config.train_steps)
+    return due and distributed.agreed(clock.out_of_time())
 
 
 def _due(step: int, interval: int, last: int) -> bool:
@@ -231,7 +260,12 @@ class _Pictures:
     """Panels and reenactment videos of a run, always of the same examples."""
 
     def __init__(
-        self, config: ConfigDict, workdir: Path, train_clips: ClipSet, eval_clips: ClipSet
+        self,
+        config: ConfigDict,
+        workdir: Path,
+        train_clips: ClipSet,
+        eval_clips: ClipSet,
+        mesh: jax.sharding.Mesh,
     ):
         self._workdir = workdir
         self._animator, _ = build_networks(config)
@@ -239,24 +273,25 @@ class _Pictures:
         self._batch_size = config.eval.batch_size
         self._examples = _panel_examples(train_clips, eval_clips)
         self._apply = jax.jit(lambda params, s, d: self._animator.apply({"params": params}, s, d))
+        self._gather = jax.jit(lambda params: params, out_shardings=sharding.replicated(mesh))
 
-    def _params(self, state: TrainState) -> Any:
+    def params(self, state: TrainState) -> Any:
+        """The parameters to show, whole and on the host; every process has to ask."""
         ema = state.generator.ema
-        return state.generator.params if ema is None else ema
+        return jax.device_get(self._gather(state.generator.params if ema is None else ema))
 
-    def panel(self, state: TrainState, step: int) -> np.ndarray:
+    def panel(self, params: Any, step: int) -> np.ndarray:
         """Writes panels/STEP.png: half of its rows from training clips, half from unseen ones."""
         source, driving = (x.astype(np.float32) / 127.5 - 1 for x in self._examples)
-        params = jax.device_get(self._params(state))
         image, out = jax.device_get(self._apply(params, source, driving))
         picture = training_panel(source, driving, image, out)
         with writing_to(self._workdir):
             save_png(self._workdir / "panels" / f"{step:08d}.png", picture)
         return picture
 
-    def video(self, state: TrainState, step: int) -> None:
+    def video(self, params: Any, step: int) -> None:
         """Writes videos/STEP.mp4: the first evaluation clip, reenacted from its first frame."""
-        fns = make_reenactment_fns(self._animator, jax.device_get(self._params(state)))
+        fns = make_reenactment_fns(self._animator, params)
         path = self._workdir / "videos" / f"{step:08d}.mp4"
         with explain_full_disk(path.parent):
             write_reenactment_video(
