@@ -61,7 +61,13 @@ def initialize(fields: ConfigDict) -> None:
                 "(HOST:PORT of the first process), num_processes and process_id"
             )
         return
-    logger.info("joining the other processes, %s", f"at {where}" if where else f"by {launcher}")
+    # Said before, as JAX aborts a first process that waits in vain.
+    logger.info(
+        "joining the other processes, found %s; waiting %d s at most; were all started, with the "
+        "same coordinator address?",
+        ", ".join(f"{name}={value}" for name, value in where.items()) or f"by {launcher}",
+        fields.start_timeout_seconds,
+    )
     try:
         jax.distributed.initialize(
             **where,
@@ -71,10 +77,9 @@ def initialize(fields: ConfigDict) -> None:
     except RuntimeError as error:  # JaxRuntimeError, and JAX's own for a backend in use
         reason = str(error).splitlines()[0]
         raise ConnectionError(
-            f"the processes of this run did not find each other within "
-            f"{fields.start_timeout_seconds} s ({reason}). Look whether all were started, with the "
-            "same coordinator address, and can reach it; distributed.start_timeout_seconds waits "
-            "longer"
+            f"the processes of this run did not find each other ({reason}); look whether all were "
+            "started, with the same coordinator address, and can reach it, or wait longer with "
+            "distributed.start_timeout_seconds"
         ) from error
 
 

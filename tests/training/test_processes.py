@@ -166,5 +166,7 @@ def test_waiting_for_processes_that_never_come_is_bounded(tmp_path):
         ],
         environment(4),
     )
-    assert finish([process], seconds=60) == [2]
-    assert "did not find each other within 3 s" in Path(f"{workdir}.log").read_text()
+    # JAX itself aborts a first process that waits in vain (SIGABRT), and lets others raise.
+    assert finish([process], seconds=60) in ([2], [-signal.SIGABRT])
+    said = Path(f"{workdir}.log").read_text()
+    assert "waiting 3 s at most; were all started, with the same coordinator address?" in said
