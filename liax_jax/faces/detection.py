@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from liax_jax.animation.crops import Box
+from liax_jax.faces.crops import Box
 
 # A detector: (picture (h, w, 3) uint8 RGB, smallest and largest face as fractions of the
 # picture's longer side) → boxes in any order.
