@@ -20,7 +20,7 @@ _SMALLEST_CHANGE, _LARGEST_CHANGE = 0.7, 1.4
 # A face further away than this from one look to the next, in sides of its box, has jumped: the
 # picture was cut there. Out of sight it may have gone so many steps.
 _LARGEST_STEP = 1.0
-_MOST_STEPS = 4
+MOST_STEPS = 4
 # A single find this far from the middle of its neighbours, which agree, is a mistake.
 _SPIKE = 0.3
 # The crop's size changes slower than its place: what one notices is the zoom.
@@ -214,7 +214,7 @@ def _smooth_squares(
     right = ~find_spikes(boxes)
     indices, boxes = indices[right], boxes[right]
     steps = np.hypot(*np.diff(boxes[:, :2], axis=0).T) / boxes[:-1, 2]
-    looks = np.clip(np.diff(indices) / every, 1, _MOST_STEPS)
+    looks = np.clip(np.diff(indices) / every, 1, MOST_STEPS)
     # Nobody looked between two finds, so that a cut is taken to be at the later one.
     cuts = indices[1:][steps > _LARGEST_STEP * looks]
     for cut in cuts:
