@@ -120,7 +120,11 @@ def _add_crop_flags(command: argparse.ArgumentParser) -> None:
         "smallest side of the crop in the source (default: half the resolution; with --crop "
         "center 0)",
     )
-    number("min-sharpness", "X", "smallest variance of the Laplacian at 256 px; 0 for any")
+    number(
+        "min-sharpness",
+        "X",
+        "smallest variance of the Laplacian at 256 px (default 10; with --crop center 0)",
+    )
     number("min-seconds", "S", "shortest stretch with a face")
     number("max-gap", "S", "split where the face is out of sight for longer")
     number("min-found", "X", "share of the looks that have to find the face")

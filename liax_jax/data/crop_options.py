@@ -9,6 +9,8 @@ from liax_jax.faces.crops import PORTRAIT_SCALE
 
 CROPS = ("face", "center", "box")
 
+_MIN_SHARPNESS = 10.0
+
 
 @dataclasses.dataclass(frozen=True)
 class CropOptions:
@@ -26,7 +28,8 @@ class CropOptions:
         min_size: smallest side of the square, in pixels of the source; None for half the
             resolution with "face" and "box", and any size with "center".
         min_sharpness: smallest median variance of the Laplacian of the crop's luma at 256 px
-            (grey levels squared); 0 for any.
+            (grey levels squared); 0 for any, None for 10 with "face" and "box". Measured on 17
+            portrait clips: 25 to 1,300 as they are; shrunk to 64 px before, half are below 8.
         min_seconds: shortest stretch. *
         max_gap: a face may be out of sight for so many seconds. *
         min_found: share of the looks at which the face has to be found. *
@@ -45,7 +48,7 @@ class CropOptions:
     face_model: str | None = None
     detect_every: int = 5
     min_size: float | None = None
-    min_sharpness: float = 0.0
+    min_sharpness: float | None = None
     min_seconds: float = 0.5
     max_gap: float = 1.0
     min_found: float = 0.7
@@ -86,6 +89,13 @@ class CropOptions:
         if self.min_size is not None:
             return self.min_size
         return 0.0 if self.mode == "center" else resolution / 2
+
+    @property
+    def smallest_sharpness(self) -> float:
+        """`min_sharpness`, or its default for the mode."""
+        if self.min_sharpness is not None:
+            return self.min_sharpness
+        return 0.0 if self.mode == "center" else _MIN_SHARPNESS
 
     def to_json(self) -> dict[str, Any]:
         """What the result depends on: the face model by its content, not by where it lies."""

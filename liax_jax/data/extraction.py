@@ -25,7 +25,7 @@ from liax_jax.faces import crops, detection
 _LENGTH = struct.Struct("<I")  # of each record in a spool file
 
 # The side at which sharpness is measured, so that it means the same whatever the resolution.
-_SHARPNESS_SIDE = 256
+SHARPNESS_SIDE = 256
 # Of so many frames of a clip.
 _SHARPNESS_FRAMES = 15
 # A source's fingerprint covers so much of its beginning and of its end.
@@ -163,16 +163,14 @@ def center_square(frame: np.ndarray, resolution: int) -> np.ndarray:
 
 
 def sharpness(image: np.ndarray) -> float:
-    """Variance of the Laplacian of a crop's luma at 256 px, in grey levels squared.
+    """Variance of the Laplacian of a crop's luma, in grey levels squared.
 
-    A picture enlarged from few pixels counts as blurred, as it is.
+    Depends on the size of the crop. A picture enlarged from few pixels counts as blurred, as it is.
 
     Args:
-        image: (R, R, 3) uint8.
+        image: (h, w, 3) uint8, at `SHARPNESS_SIDE` to be compared with `min_sharpness`.
     """
-    gray = Image.fromarray(image).convert("L")
-    side = _SHARPNESS_SIDE
-    values = np.asarray(gray.resize((side, side), Image.Resampling.LANCZOS), np.float32)
+    values = np.asarray(Image.fromarray(image).convert("L"), np.float32)
     around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
     return float((around - 4 * values[1:-1, 1:-1]).var())
 
@@ -361,18 +359,20 @@ class _OpenClip:
         if not self.num_frames:
             self.start = time
         self.end = time + 1 / self.fps
-        if options.crop.mode == "center":
-            image = center_square(frame, options.resolution)
-        else:
-            image = crops.cut_out(frame, self.span.square, options.resolution)
+        image = self._cut(frame, options.resolution)
         # Every power of two more frames, half as often: spread over clips of any length.
         every = 1 << max(0, (self.num_frames // _SHARPNESS_FRAMES).bit_length())
-        if options.crop.min_sharpness and self.num_frames % every == 0:
-            self.sharpness.append(sharpness(image))
+        if options.crop.smallest_sharpness and self.num_frames % every == 0:
+            self.sharpness.append(sharpness(self._cut(frame, SHARPNESS_SIDE)))
         record = records.encode_frame(image, self.num_frames, options.quality)
         self._file.write(_LENGTH.pack(len(record)))
         self._file.write(record)
         self.num_frames += 1
+
+    def _cut(self, frame: np.ndarray, resolution: int) -> np.ndarray:
+        if self._options.crop.mode == "center":
+            return center_square(frame, resolution)
+        return crops.cut_out(frame, self.span.square, resolution)
 
 
 def _close(
@@ -385,7 +385,7 @@ def _close(
 ) -> None:
     if clip is None:
         return
-    smallest = options.crop.min_sharpness
+    smallest = options.crop.smallest_sharpness
     needed = 1 if item.is_still else options.min_frames
     if clip.num_frames < needed:
         reason = "too short", f"{clip.num_frames} frames where {needed} are needed"

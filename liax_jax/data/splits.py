@@ -24,8 +24,8 @@ def assign_splits(
     if given:
         if val_names or val_fraction is not None:
             raise ValueError(
-                "the clips lie in split folders, or their data set names the splits "
-                f"({', '.join(sorted(set(given)))}): leave out --val and --val-fraction"
+                f"the clips have splits of their own ({', '.join(sorted(set(given)))}): leave out "
+                "--val and --val-fraction"
             )
         return [str(item.split) for item in items]
     if val_names and val_fraction is not None:
