@@ -252,8 +252,9 @@ class _Run:
 
     def extract(self, engine: str, workers: int | None, progress: bool) -> None:
         """Works on every item that is not done, and writes the records in their order."""
+        folder = self._folder
         first, skip = self._position
-        self.summary.resumed = first
+        self.summary.resumed = first + folder.num_results()
         sizes = [item.num_bytes for item in self._items]
         bar = tqdm(
             total=sum(sizes),
@@ -266,7 +267,7 @@ class _Run:
         )
         with bar:
             counts = Progress(bar, len(self._items), first)
-            jobs = work_folder.jobs(self._items, first, self._folder, self._options)
+            jobs = work_folder.jobs(self._items, first, folder, self._options)
             results = engines.run(engine, work_folder.work, jobs, workers, counts)
             try:
                 for number, result in enumerate(results, first):

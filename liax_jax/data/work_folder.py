@@ -144,6 +144,10 @@ class WorkFolder:
         folder, name = divmod(item, _ITEMS_A_FOLDER)
         return self.path / "results" / f"{folder:05d}" / f"{name:03d}.json"
 
+    def num_results(self) -> int:
+        """Number of items that are read, but in no complete file."""
+        return sum(1 for _ in (self.path / "results").glob("*/*.json"))
+
     def discard(self, items: Sequence[int]) -> None:
         """Deletes outcomes and spools."""
         for item in items:
