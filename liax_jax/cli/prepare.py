@@ -4,9 +4,11 @@ import argparse
 from pathlib import Path
 
 from liax_jax.cli.parsing import Commands, add_command
-from liax_jax.data import engines, extraction, prepare
+from liax_jax.data import engines, prepare
 from liax_jax.data.crop_options import CROPS, CropOptions
+from liax_jax.data.frame_options import FrameOptions
 from liax_jax.data.layouts import LAYOUTS
+from liax_jax.data.source import Source
 
 _DESCRIPTION = """\
 Turn videos into frame records for training.
@@ -217,7 +219,7 @@ def run(args: argparse.Namespace) -> None:
         max_outside=args.max_outside,
         cut_threshold=args.cut_threshold,
     )
-    options = extraction.FrameOptions(
+    options = FrameOptions(
         resolution=args.resolution,
         stride=args.stride,
         min_frames=args.min_frames,
@@ -226,7 +228,7 @@ def run(args: argparse.Namespace) -> None:
         frame_folder_fps=args.fps,
         crop=crop,
     )
-    source = prepare.Source(
+    source = Source(
         Path(args.videos),
         layout=args.layout,
         annotations=Path(args.annotations) if args.annotations else None,

@@ -23,7 +23,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from liax_jax.data.extraction import Advance, Extracted, FrameOptions, extract
+from liax_jax.data.extraction import Advance, Extracted, extract
+from liax_jax.data.frame_options import FrameOptions
 from liax_jax.data.items import Item
 from liax_jax.data.records import ClipEntry
 
@@ -95,7 +96,8 @@ class WorkFolder:
                 ) from None
             raise
         self.records.mkdir(exist_ok=True)
-        _write_whole(self.path / "options.json", json.dumps(description, indent=1) + "\n")
+        if not (self.path / "options.json").exists():
+            _write_whole(self.path / "options.json", json.dumps(description, indent=1) + "\n")
 
     @staticmethod
     def others(out: Path, description: dict[str, Any]) -> list[tuple[Path, dict[str, Any]]]:

@@ -8,7 +8,7 @@ import pytest
 
 from liax_jax.data import engines
 from liax_jax.data.crop_options import CropOptions
-from liax_jax.data.extraction import FrameOptions
+from liax_jax.data.frame_options import FrameOptions
 from liax_jax.data.prepare import prepare
 
 CENTER = FrameOptions(32, crop=CropOptions("center"))

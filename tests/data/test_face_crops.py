@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from liax_jax.data.clip_writing import sharpness
 from liax_jax.data.crop_options import CropOptions
-from liax_jax.data.extraction import FrameOptions, sharpness
-from liax_jax.data.prepare import Source, prepare
+from liax_jax.data.frame_options import FrameOptions
+from liax_jax.data.prepare import prepare
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.records import RecordClips, read_manifest
+from liax_jax.data.source import Source
 from liax_jax.data.video_io import read_video, write_video
 from liax_jax.faces.crops import Square, cut_out
 

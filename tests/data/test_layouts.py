@@ -5,11 +5,12 @@ import pytest
 from PIL import Image
 
 from liax_jax.data.crop_options import CropOptions
-from liax_jax.data.extraction import FrameOptions
+from liax_jax.data.frame_options import FrameOptions
 from liax_jax.data.items import Annotation
 from liax_jax.data.layouts import LAYOUTS, read_layout
-from liax_jax.data.prepare import Source, prepare
+from liax_jax.data.prepare import prepare
 from liax_jax.data.records import RecordClips
+from liax_jax.data.source import Source
 from liax_jax.data.video_io import read_video
 from liax_jax.faces.crops import Square, cut_out
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from liax_jax.data import prepare as prepare_module
+from liax_jax.data.clip_writing import center_square
 from liax_jax.data.crop_options import CropOptions
-from liax_jax.data.extraction import FrameOptions, center_square, extract
+from liax_jax.data.extraction import extract
+from liax_jax.data.frame_options import FrameOptions
 from liax_jax.data.items import Item
 from liax_jax.data.prepare import prepare
 from liax_jax.data.records import RecordClips

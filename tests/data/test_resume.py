@@ -14,7 +14,7 @@ import pytest
 from liax_jax.data import extraction, work_folder
 from liax_jax.data import prepare as prepare_module
 from liax_jax.data.crop_options import CropOptions
-from liax_jax.data.extraction import FrameOptions
+from liax_jax.data.frame_options import FrameOptions
 from liax_jax.data.prepare import prepare
 from liax_jax.data.records import RecordClips
 
@@ -112,7 +112,7 @@ def test_damaged_work_is_done_again(videos, tmp_path, whole, monkeypatch):
     def interrupted(self, *args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepare_module._Run, "complete", interrupted)
+    monkeypatch.setattr(prepare_module.Run, "complete", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(videos, tmp_path / "out")
     (work,) = tmp_path.glob(".out.*.partial")
@@ -153,13 +153,19 @@ def test_two_at_a_time(videos, tmp_path, monkeypatch):
     run(videos, tmp_path / "out")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_full_disk_keeps_what_is_done(videos, tmp_path, whole, monkeypatch, workers):
+@pytest.mark.parametrize(
+    ("workers", "error"),
+    [
+        (1, OSError(errno.ENOSPC, "No space left on device")),
+        (2, ValueError("write() failed: No space left on device; Failed to close")),
+    ],
+)
+def test_full_disk_keeps_what_is_done(videos, tmp_path, whole, monkeypatch, workers, error):
     true_add = prepare_module.records.RecordWriter.add_clip
 
     def full(self, name, *args, **kwargs):
         if name == "5":
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise error
         true_add(self, name, *args, **kwargs)
 
     monkeypatch.setattr(prepare_module.records.RecordWriter, "add_clip", full)
