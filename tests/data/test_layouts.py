@@ -91,7 +91,8 @@ def test_voxceleb_utterances(tmp_path, make_video):
     # The whole is 64 x 48 pixels: half of each, the larger one for both.
     assert item.box.square(48, 64) == Square(32, 24, 32)
     missing = items["id00012/gone/00001"]
-    assert missing.missing and missing.box == Annotation(10, 20, 18, 28)
+    assert missing.missing and missing.box == Annotation(10, 20, 18, 28, None, 360)
+    assert missing.box.square(720, 1280) == Square(28, 48, 16)
     out, summary = prepared(tmp_path, "voxceleb", tmp_path / "txt", mode="box")
     assert summary.skipped == [("id00012/gone/00001", "missing", "there is no such video")]
     clips = RecordClips(out, "train")

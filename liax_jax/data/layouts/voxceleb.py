@@ -1,8 +1,8 @@
 """VoxCeleb 1 and 2 by their own annotations, and by the table of FOMM's preprocessing.
 
 Utterance files (txt/ID/VIDEO/UTTERANCE.txt) say in their head who speaks ("Identity") and in which
-video ("Reference"), then give a box for each frame, counted at 25 frames a second: in pixels in
-VoxCeleb 1, in fractions of the picture in VoxCeleb 2.
+video ("Reference"), then give a box for each frame, counted at 25 frames a second: in VoxCeleb 1 in
+pixels of a picture 360 pixels high, in VoxCeleb 2 in fractions of the picture.
 """
 
 import csv
@@ -12,7 +12,9 @@ from pathlib import Path
 from liax_jax.data.items import Annotation, Item
 from liax_jax.data.layouts.annotated import Videos, annotation_files, lines_of
 
-_FPS = 25.0  # of the frame numbers of utterance files
+# Of the frame numbers, and of the pixels of VoxCeleb 1 (FOMM's preprocessing takes them so).
+_FPS = 25.0
+_HEIGHT = 360.0
 
 
 def read_utterances(videos: Path, annotations: Path) -> Iterator[Item]:
@@ -44,7 +46,7 @@ def read_utterances(videos: Path, annotations: Path) -> Iterator[Item]:
                 "folder of the utterance files alone as --annotations"
             )
         frames, lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-        size = 1.0 if fractions else None
+        size = (1.0, 1.0) if fractions else (None, _HEIGHT)
         video, source, num_bytes, missing = found.find(head["reference"])
         identity = path.parent.parent.name or head.get("identity", "")
         yield Item(
@@ -55,7 +57,7 @@ def read_utterances(videos: Path, annotations: Path) -> Iterator[Item]:
             identity=identity,
             missing=missing,
             seconds=(min(frames) / _FPS, (max(frames) + 1) / _FPS),
-            box=Annotation(min(lefts), min(tops), max(rights), max(bottoms), size, size),
+            box=Annotation(min(lefts), min(tops), max(rights), max(bottoms), *size),
         )
 
 
@@ -75,7 +77,9 @@ def read_csv(videos: Path, annotations: Path) -> Iterator[Item]:
                 box = Annotation(
                     left, top, right, bottom, float(row["width"]), float(row["height"])
                 )
-                person, video_id, split = row["person_id"], row["video_id"], row["partition"]
+                # A table made by crop_vox.py has no column for who it is.
+                video_id, _, person = row["video_id"].partition("#")
+                person, split = row.get("person_id") or person, row["partition"]
                 if not start < end or fps <= 0 or not (left < right and top < bottom):
                     raise ValueError("start, end, fps or bbox out of order")
             except (KeyError, ValueError, TypeError, AttributeError) as error:
