@@ -79,7 +79,7 @@ def read_csv(videos: Path, annotations: Path) -> Iterator[Item]:
                 )
                 # A table made by crop_vox.py has no column for who it is.
                 video_id, _, person = row["video_id"].partition("#")
-                person, split = row.get("person_id") or person, row["partition"]
+                person, split = row.get("person_id") or person or video_id, row["partition"]
                 if not start < end or fps <= 0 or not (left < right and top < bottom):
                     raise ValueError("start, end, fps or bbox out of order")
             except (KeyError, ValueError, TypeError, AttributeError) as error:
