@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -32,11 +33,13 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-def timed(arguments: list[str]) -> tuple[float, str]:
-    """Seconds, and what it printed."""
-    start = time.monotonic()
+def timed(arguments: list[str]) -> tuple[float, float, str]:
+    """Seconds, seconds of processor time, and what it printed."""
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(arguments, check=True, capture_output=True, text=True)
-    return time.monotonic() - start, result.stdout
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    return time.monotonic() - start, processor, result.stdout
 
 
 def killed(arguments: list[str], seconds: float) -> bool:
@@ -66,9 +69,9 @@ def main() -> None:
     seconds = 0.0
     for workers in (1, 2):
         out = args.folder / f"workers{workers}"
-        seconds, printed = timed(command(args, out, workers))
+        seconds, processor, printed = timed(command(args, out, workers))
         found[out.name] = digests(out)
-        print(f"{workers} workers: {seconds:.1f} s\n{printed}", flush=True)
+        print(f"{workers} workers: {seconds:.1f} s, {processor:.1f} s of processor time\n{printed}")
     out = args.folder / "killed"
     draw = random.Random(args.seed)
     for number in range(args.kills):
@@ -76,8 +79,11 @@ def main() -> None:
         state = "killed" if killed(command(args, out, 2), after) else "was done already"
         done = len(list(args.folder.glob(".killed.*/records/*")))
         kept = len(list(args.folder.glob(".killed.*/results/*/*.json")))
-        print(f"kill {number + 1} after {after:.1f} s: {state}; {done} files, {kept} clips kept")
-    resumed, printed = timed(command(args, out, 2))
+        print(
+            f"kill {number + 1} after {after:.1f} s: {state}; {done} files (the last may be "
+            f"incomplete), {kept} clips kept beside them"
+        )
+    resumed, _, printed = timed(command(args, out, 2))
     print(f"the last run: {resumed:.1f} s\n{printed}")
     found[out.name] = digests(out)
     same = all(other == found["workers1"] for other in found.values())
