@@ -27,6 +27,7 @@ from liax_jax.data.extraction import Advance, Extracted, extract
 from liax_jax.data.frame_options import FrameOptions
 from liax_jax.data.items import Item
 from liax_jax.data.records import ClipEntry
+from liax_jax.log import logger
 
 _ITEMS_A_FOLDER = 1000
 
@@ -89,12 +90,17 @@ class WorkFolder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._lock.close()
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                self._lock.close()
                 raise RuntimeError(
                     f"{out}: another `liax prepare` is making it; wait for it, or stop it"
                 ) from None
-            raise
+            # Some network file systems know no locks.
+            logger.warning(
+                "%s: can't be locked (%s); make sure that no other `liax prepare` makes it",
+                out,
+                error.strerror,
+            )
         self.records.mkdir(exist_ok=True)
         if not (self.path / "options.json").exists():
             _write_whole(self.path / "options.json", json.dumps(description, indent=1) + "\n")

@@ -153,6 +153,17 @@ def test_two_at_a_time(videos, tmp_path, monkeypatch):
     run(videos, tmp_path / "out")
 
 
+def test_file_system_without_locks(videos, tmp_path, whole, monkeypatch, caplog):
+    def refused(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(work_folder.fcntl, "flock", refused)
+    with caplog.at_level("WARNING"):
+        run(videos, tmp_path / "out")
+    assert "can't be locked (No locks available)" in caplog.text
+    assert contents(tmp_path / "out") == whole
+
+
 @pytest.mark.parametrize(
     ("workers", "error"),
     [
