@@ -93,15 +93,20 @@ def _extract(item: Item, spool: Path, options: FrameOptions, step: Advance) -> E
     if item.missing:
         raise FileNotFoundError("there is no such video")
     passes = 2 if options.crop.mode == "face" else 1
-    share = 1 / passes / item.num_frames_estimate(options.frame_folder_fps)
+    try:
+        fps = item.fps(options.frame_folder_fps)
+        share = 1 / passes / item.num_frames_estimate(options.frame_folder_fps)
+        mark = fingerprint(item.path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # one source that can't be read is no reason to stop
+        raise video_io.VideoError(f"{item.path}: {error.strerror}") from None
 
     def watched(count: int = 1) -> Iterator[tuple[float, np.ndarray]]:
         for pair in item.read(fps):
             yield pair
             step(count, share)
 
-    fps = item.fps(options.frame_folder_fps)
-    print_ = fingerprint(item.path)
     found, first = _spans(item, options, watched)
     names = _names(item.name, len(found))
     kept, dropped = [], []
@@ -120,7 +125,7 @@ def _extract(item: Item, spool: Path, options: FrameOptions, step: Advance) -> E
     if kept:
         with spool.open("wb") as file:
             written, more = write_clips(item, kept, watched(2 - passes), file, options, fps)
-    return Extracted(tuple(written), (*dropped, *more), print_)
+    return Extracted(tuple(written), (*dropped, *more), mark)
 
 
 def _names(name: str, number: int) -> list[str]:

@@ -200,8 +200,8 @@ class Run:
         folder, summary = self._folder.records, self.summary
         digest = hashlib.sha256()
         with (folder / DROPPED_NAME).open("w") as file:
-            for item, (print_, dropped) in zip(self._items, outcomes, strict=True):
-                digest.update(f"{item.name} {item.source} {print_}\n".encode())
+            for item, (mark, dropped) in zip(self._items, outcomes, strict=True):
+                digest.update(f"{item.name} {item.source} {mark}\n".encode())
                 for name, reason, detail in dropped:
                     fields = {"clip": name, "source": item.source}
                     fields |= {"reason": reason, "detail": detail}

@@ -59,7 +59,7 @@ class Journal:
         self.clips += [ClipEntry.from_json(clip) for clip in line["clips"]]
         self.items += line["items"]
         self.outcomes += [
-            (print_, tuple(tuple(drop) for drop in dropped)) for print_, dropped in line["outcomes"]
+            (mark, tuple(tuple(drop) for drop in dropped)) for mark, dropped in line["outcomes"]
         ]
         self.next_item, self.next_clip = line["next"]
 

@@ -1,6 +1,7 @@
 """From a folder of videos to records, with every kind of bad input."""
 
 import dataclasses
+import errno
 import os
 import tracemalloc
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from liax_jax.data import extraction
 from liax_jax.data import prepare as prepare_module
 from liax_jax.data.clip_writing import center_square
 from liax_jax.data.crop_options import CropOptions
@@ -112,6 +114,21 @@ def test_bad_clips_are_named_and_skipped(tmp_path, make_video, capsys):
     errors = capsys.readouterr().err
     for name in reasons:
         assert f"{name}.mp4: " in errors
+
+
+def test_source_that_the_disk_refuses_is_skipped(tmp_path, make_video, monkeypatch):
+    for name in "ab":
+        make_video(tmp_path / "videos" / f"{name}.mp4")
+    true_fingerprint = extraction.fingerprint
+
+    def refused(path):
+        if path.stem == "a":
+            raise OSError(errno.EIO, "Input/output error")
+        return true_fingerprint(path)
+
+    monkeypatch.setattr(extraction, "fingerprint", refused)
+    summary = run(tmp_path / "videos", tmp_path / "out")
+    assert summary.skipped == [("a", "unreadable", "Input/output error")]
 
 
 def test_broken_clips_do_not_empty_a_split(tmp_path, make_video):
