@@ -32,6 +32,8 @@ def test_prepare(videos, tmp_path, capsys):
         str(tmp_path / "out"),
         "--resolution",
         "32",
+        "--crop",
+        "center",
         "--workers",
         "1",
         "--val",
@@ -53,7 +55,10 @@ def test_text_file_named_mp4(videos, tmp_path, capsys):
     (videos / "text.mp4").write_text("words")
     assert (
         main(
-            ["prepare", str(videos), str(tmp_path / "out"), "--resolution", "32", "--workers", "1"]
+            [
+                *("prepare", str(videos), str(tmp_path / "out"), "--resolution", "32"),
+                *("--workers", "1", "--crop", "center"),
+            ]
         )
         == 0
     )
@@ -107,7 +112,7 @@ def test_help_has_an_example(capsys):
     with pytest.raises(SystemExit) as exit_info:
         main(["prepare", "--help"])
     assert exit_info.value.code == 0
-    assert "liax prepare my_videos my_records --resolution 128" in capsys.readouterr().out
+    assert "liax prepare my_videos my_records --resolution 256" in capsys.readouterr().out
 
 
 def test_as_a_program(tmp_path):

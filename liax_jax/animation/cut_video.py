@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from liax_jax.animation import crops, frames_in
-from liax_jax.animation.crops import Square
+from liax_jax.animation import frames_in
 from liax_jax.animation.framing import Framing
 from liax_jax.animation.streaming import in_background
+from liax_jax.faces import crops
+from liax_jax.faces.crops import Square
 
 
 @dataclasses.dataclass(frozen=True)

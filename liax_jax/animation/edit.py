@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from liax_jax.animation import crops
 from liax_jax.animation.animator import TRAVERSAL_VALUES
 from liax_jax.animation.cut_video import CutVideo
 from liax_jax.animation.directions import Edits
@@ -22,6 +21,7 @@ from liax_jax.animation.produce import (
 )
 from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.video_io import write_video
+from liax_jax.faces import crops
 from liax_jax.visualization import SideBySide, image_grid, label_strip, upscale
 
 WHITE = (255, 255, 255)

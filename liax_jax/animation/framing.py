@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from liax_jax.animation import crops, faces, frames_in, tracking
-from liax_jax.animation.crops import Square
+from liax_jax.animation import frames_in
 from liax_jax.animation.pictures import Picture
+from liax_jax.faces import crops, detection, tracking
+from liax_jax.faces.crops import Square
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Framing:
         height, width = rgb.shape[:2]
         if not self._by_face(height, width):
             return [self._without_face(height, width)]
-        boxes = faces.detect_faces(rgb, model=self.face_model)
-        chosen = faces.choose_face(boxes, self.face, name)
+        boxes = detection.detect_faces(rgb, model=self.face_model)
+        chosen = detection.choose_face(boxes, self.face, name)
         return [crops.keep_inside(crops.square_around(box), height, width) for box in chosen]
 
     def of_video(self, source: frames_in.FrameSource) -> Iterator[Square]:
@@ -66,7 +67,7 @@ class Framing:
         if not self._by_face(height, width):
             yield from itertools.repeat(self._without_face(height, width))
         if self.face == "all":
-            raise faces.FaceError(
+            raise detection.FaceError(
                 f"{source.path}: one face of a video is followed at a time; give --face largest, "
                 "or its number"
             )
@@ -74,7 +75,7 @@ class Framing:
             frames_in.read_frames(source),
             which=self.face,
             mode="follow" if self.follow else "fixed",
-            detector=faces.open_detector(self.face_model),
+            detector=detection.open_detector(self.face_model),
             where=str(source.path),
         )
         yield from squares

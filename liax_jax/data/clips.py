@@ -134,10 +134,10 @@ def image_files(folder: Path) -> list[Path]:
             and not entry.name.startswith(".")
             and entry.is_file()
         ]
-    return sorted(files, key=lambda path: _natural_key(path.name))
+    return sorted(files, key=lambda path: natural_key(path.name))
 
 
-def _natural_key(text: str) -> list[tuple[int, int, str]]:
+def natural_key(text: str) -> list[tuple[int, int, str]]:
     return [
         (0, int(part), "") if part.isdecimal() else (1, 0, part)
         for part in re.split(r"(\d+)", text)
@@ -160,17 +160,11 @@ def read_frame_folder(folder: str | os.PathLike[str]) -> Iterator[np.ndarray]:
         raise video_io.VideoError(f"{folder}: holds no images")
     for path in files:
         try:
-            with Image.open(path) as image:
-                frame = np.array(image.convert("RGB"))
-        except (
-            UnidentifiedImageError,
-            OSError,
-            SyntaxError,
-            ValueError,
-            Image.DecompressionBombError,
-        ) as error:
+            frame = read_image(path)
+        except video_io.VideoError as error:
             raise video_io.DamagedVideoError(
-                f"{folder}: image {path.name} is unreadable ({_first_line(error)})"
+                f"{folder}: image {path.name} is unreadable "
+                f"({str(error).removeprefix(f'{path}: ')})"
             ) from None
         if size not in (None, frame.shape):
             raise video_io.DamagedVideoError(
@@ -179,6 +173,25 @@ def read_frame_folder(folder: str | os.PathLike[str]) -> Iterator[np.ndarray]:
             )
         size = frame.shape
         yield frame
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Reads one image: (h, w, 3) uint8 RGB.
+
+    Raises:
+        VideoError: it is unreadable.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:
+        raise video_io.VideoError(f"{path}: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:
@@ -219,7 +232,7 @@ def find_clips(root: str | os.PathLike[str]) -> list[ClipSource]:
         )
     return sorted(
         _with_unique_names(sources),
-        key=lambda source: (source.split or "", _natural_key(source.name)),
+        key=lambda source: (source.split or "", natural_key(source.name)),
     )
 
 

@@ -1,293 +1,201 @@
-"""Reading clips into frame records, in this process or in several.
+"""The unit of work of `liax prepare`: one item → the records of its clips, or why there are none.
 
-A clip goes through a spool file: it is read to its end there before the first of its records is
-used, and so nothing of a broken clip is. Only a few clips are spooled at a time.
+`extract` is a function of its arguments: whatever runs it (this process, a pool of them, or an
+engine over many machines) gets the same bytes. A source is read to its end before anything of it
+is used, and so nothing of a broken one is.
 """
 
-import collections
-import concurrent.futures
-import contextlib
 import dataclasses
-import multiprocessing
-import signal
-import struct
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+import hashlib
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
-from liax_jax.data import clips, records, video_io
+from liax_jax.data import clips, spans, video_io
+from liax_jax.data.clip_writing import Clip, write_clips
+from liax_jax.data.frame_options import FrameOptions
+from liax_jax.data.items import Item
+from liax_jax.data.spans import Span
+from liax_jax.faces import crops, detection
 
-_LENGTH = struct.Struct("<I")  # of each record in a spool file
-_BAR_SECONDS = 0.2
-
-
-@dataclasses.dataclass(frozen=True)
-class FrameOptions:
-    """How the frames of a clip become records.
-
-    Attributes:
-        resolution: height and width of the frames written, a power of two >= 32.
-        stride: every stride-th frame is kept.
-        min_frames: clips with fewer frames are skipped; at least 2, as training takes pairs.
-        max_frames: at most this many frames of a clip, from its start; None for all.
-        quality: None for lossless, or a JPEG quality, 1 to 100.
-        frame_folder_fps: frames per second of folders of images, which do not say.
-    """
-
-    resolution: int
-    stride: int = 1
-    min_frames: int = 2
-    max_frames: int | None = None
-    quality: int | None = None
-    frame_folder_fps: float = 25.0
-
-    def __post_init__(self) -> None:
-        if self.resolution < 32 or self.resolution & (self.resolution - 1):
-            raise ValueError(
-                f"resolution must be a power of two from 32 on, as the models need "
-                f"it; got {self.resolution}"
-            )
-        if self.stride < 1:
-            raise ValueError(f"stride must be at least 1, got {self.stride}")
-        if self.min_frames < 2:
-            raise ValueError(
-                "min-frames must be at least 2, since training takes two frames of "
-                f"a clip; got {self.min_frames}"
-            )
-        if self.max_frames is not None and self.max_frames < self.min_frames:
-            raise ValueError(
-                f"max-frames ({self.max_frames}) is below min-frames ({self.min_frames})"
-            )
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise ValueError(f"quality must be between 1 and 100, got {self.quality}")
-        if not self.frame_folder_fps > 0:
-            raise ValueError(f"fps must be positive, got {self.frame_folder_fps}")
+# A source's fingerprint covers so much of its beginning and of its end.
+_FINGERPRINT_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Extracted:
-    """The outcome of reading a clip: its frames, or the reason why it is skipped.
+    """The outcome of an item: its clips, and what was left out.
 
     Attributes:
-        num_frames: frames kept (0 if skipped).
-        fps: frames per second after the stride.
-        height, width: size of the source.
-        problem: "" or the kind of problem: "unreadable", "damaged or truncated", "too short".
-        detail: the reason in words.
+        clips: in the order of the spool file.
+        dropped: (name, kind of reason, reason in words).
+        fingerprint: SHA-256 over the size, the first and the last megabyte of the source.
     """
 
-    num_frames: int = 0
-    fps: float = 0.0
-    height: int = 0
-    width: int = 0
-    problem: str = ""
-    detail: str = ""
+    clips: tuple[Clip, ...] = ()
+    dropped: tuple[tuple[str, str, str], ...] = ()
+    fingerprint: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Extracted":
+        return cls(
+            tuple(Clip(**{**clip, "box": tuple(clip["box"])}) for clip in fields["clips"]),
+            tuple(tuple(drop) for drop in fields["dropped"]),
+            fields["fingerprint"],
+        )
 
 
-def center_square(frame: np.ndarray, resolution: int) -> np.ndarray:
-    """Cuts the centre square out of a frame and scales it, antialiased.
-
-    Args:
-        frame: (h, w, 3) uint8.
-        resolution: height and width of the result.
-
-    Returns:
-        (resolution, resolution, 3) uint8.
-    """
-    height, width = frame.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    if side == resolution:
-        return frame[top : top + side, left : left + side]
-    # The gap lets large frames be averaged to three times the target size first: half the time,
-    # and within 56 dB of the exact filter.
-    image = Image.fromarray(frame).resize(
-        (resolution, resolution),
-        Image.Resampling.LANCZOS,
-        box=(left, top, left + side, top + side),
-        reducing_gap=3.0,
-    )
-    return np.asarray(image)
+# Is told of each step: (frames read, share of the item's bytes that they are).
+Advance = Callable[[int, float], None]
 
 
-def extract(
-    source: clips.ClipSource,
-    spool: Path,
-    options: FrameOptions,
-    num_threads: int,
-    advance: Callable[[int, float], None],
-) -> Extracted:
-    """Reads a clip and writes its records, each after its length, to a spool file.
+def extract(item: Item, spool: Path, options: FrameOptions, advance: Advance) -> Extracted:
+    """Reads an item and writes the records of its clips, each after its length, to a spool file.
 
     Args:
-        source: the clip.
+        item: what to read.
         spool: the file to write.
-        options: how frames become records.
-        num_threads: threads of the decoder, 0 for its own choice.
-        advance: is told of each step: (frames read, the share of the clip's bytes they are).
-    """
-    num_frames, size, bytes_left = 0, (0, 0), float(source.num_bytes)
-    try:
-        fps = source.fps(options.frame_folder_fps)
-        share = source.num_bytes / max(source.num_frames_estimate() or 1, 1)
-        with spool.open("wb") as file:
-            for number, frame in enumerate(source.read(num_threads)):
-                if number % options.stride == 0:
-                    if num_frames == options.max_frames:
-                        break
-                    size = frame.shape[:2]
-                    record = records.encode_frame(
-                        center_square(frame, options.resolution), num_frames, options.quality
-                    )
-                    file.write(_LENGTH.pack(len(record)))
-                    file.write(record)
-                    num_frames += 1
-                step = min(share, bytes_left)
-                bytes_left -= step
-                advance(1, step)
-    except (video_io.VideoError, FileNotFoundError) as error:
-        damaged = isinstance(error, video_io.DamagedVideoError)
-        return Extracted(
-            problem="damaged or truncated" if damaged else "unreadable",
-            detail=str(error).removeprefix(f"{source.path}: "),
-        )
-    finally:
-        advance(0, bytes_left)
-    if num_frames < options.min_frames:
-        return Extracted(
-            problem="too short", detail=f"{num_frames} frames where {options.min_frames} are needed"
-        )
-    return Extracted(num_frames, fps / options.stride, size[0], size[1])
-
-
-def read_spool(file: BinaryIO) -> Iterator[bytes]:
-    """Yields the records of a spool file."""
-    while prefix := file.read(_LENGTH.size):
-        yield file.read(_LENGTH.unpack(prefix)[0])
-
-
-def extract_all(
-    sources: Sequence[clips.ClipSource],
-    spool_folder: Path,
-    options: FrameOptions,
-    workers: int,
-    bar: tqdm,
-) -> Iterator[tuple[Path, Extracted]]:
-    """Reads clips, in `workers` processes if more than one, and yields them in their order.
-
-    Args:
-        sources: the clips.
-        spool_folder: an existing folder; the caller deletes each file when it has used it.
-        options: how frames become records.
-        workers: number of processes that read.
-        bar: a progress bar in bytes of the sources; frames and their rate go into its postfix.
-
-    Yields:
-        (spool file, outcome) for each clip.
+        options: how.
+        advance: is told of the progress.
 
     Raises:
-        RuntimeError: a worker process died.
+        OSError: the spool can't be written. What is wrong with the source is in the result.
     """
-    spools = [spool_folder / f"{number:08d}" for number in range(len(sources))]
-    counts = _Counts(bar, len(sources))
-    if workers == 1:
-        for source, spool in zip(sources, spools, strict=True):
-            result = extract(source, spool, options, 0, counts.add)
-            counts.clip_done()
-            yield spool, result
-        return
-    # Spawned, not forked: the program that calls may have threads.
-    context = multiprocessing.get_context("spawn")
-    frames, num_bytes, stop = context.Value("q"), context.Value("d"), context.Event()
-    with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(
-            concurrent.futures.ProcessPoolExecutor(
-                workers,
-                mp_context=context,
-                initializer=_start_worker,
-                initargs=(frames, num_bytes, stop),
+    told = 0.0
+
+    def step(frames: int, share: float) -> None:
+        nonlocal told
+        share = min(share, 1.0 - told)
+        told += share
+        advance(frames, share * item.num_bytes)
+
+    try:
+        return _extract(item, spool, options, step)
+    except (video_io.VideoError, FileNotFoundError) as error:
+        reason = "unreadable"
+        if isinstance(error, video_io.DamagedVideoError):
+            reason = "damaged or truncated"
+        elif item.missing:
+            reason = "missing"
+        detail = str(error).removeprefix(f"{item.path}: ")
+        return Extracted((), ((item.name, reason, detail),), "")
+    finally:
+        step(0, 1.0)
+
+
+def _extract(item: Item, spool: Path, options: FrameOptions, step: Advance) -> Extracted:
+    if item.missing:
+        raise FileNotFoundError("there is no such video")
+    passes = 2 if options.crop.mode == "face" else 1
+    try:
+        fps = item.fps(options.frame_folder_fps)
+        share = 1 / passes / item.num_frames_estimate(options.frame_folder_fps)
+        mark = fingerprint(item.path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # one source that can't be read is no reason to stop
+        raise video_io.VideoError(f"{item.path}: {error.strerror}") from None
+
+    def watched(count: int = 1) -> Iterator[tuple[float, np.ndarray]]:
+        for pair in item.read(fps):
+            yield pair
+            step(count, share)
+
+    found, first = _spans(item, options, watched)
+    names = _names(item.name, len(found))
+    kept, dropped = [], []
+    for name, span in zip(names, found, strict=True):
+        problem = (span.problem, span.detail)
+        if not span.problem:
+            problem = _misplaced(span, first, options)
+        if problem[0]:
+            dropped.append((name, *problem))
+        else:
+            kept.append((name, span))
+    if not found:
+        dropped.append((item.name, "no face", "no face was found in it"))
+    written: list[Clip] = []
+    more: list[tuple[str, str, str]] = []
+    if kept:
+        with spool.open("wb") as file:
+            written, more = write_clips(item, kept, watched(2 - passes), file, options, fps)
+    return Extracted(tuple(written), (*dropped, *more), mark)
+
+
+def _names(name: str, number: int) -> list[str]:
+    """Numbered before any is left out, so that other filters give no clip another's name."""
+    return [name] if number == 1 else [f"{name}#{i}" for i in range(1, number + 1)]
+
+
+def _spans(
+    item: Item, options: FrameOptions, frames: Callable[[], Iterator[tuple[float, np.ndarray]]]
+) -> tuple[list[Span], tuple[int, int]]:
+    """The stretches of an item, and the size of its pictures."""
+    crop = options.crop
+    size = (0, 0)
+    if crop.mode == "face":
+        cut = dataclasses.replace(crop, min_seconds=0.0) if item.is_still else crop
+
+        def sized() -> Iterator[tuple[float, np.ndarray]]:
+            nonlocal size
+            for pair in frames():
+                size = pair[1].shape[:2]
+                yield pair
+
+        with detection.single_threaded():
+            found = spans.find_spans(
+                sized(), cut, detection.open_detector(crop.face_model), item.box
             )
-        )
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        stack.callback(stop.set)
-        waiting = iter(zip(sources, spools, strict=True))
-        running: collections.deque[tuple[Path, concurrent.futures.Future[Extracted]]]
-        running = collections.deque()
-        while True:
-            # A bounded number of clips ahead, so that spool files do not pile up.
-            while len(running) < 2 * workers and (job := next(waiting, None)):
-                running.append((job[1], pool.submit(_work, *job, options)))
-            if not running:
-                break
-            spool, future = running.popleft()
-            while not concurrent.futures.wait([future], timeout=_BAR_SECONDS).done:
-                counts.show(frames.value, num_bytes.value)
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                raise RuntimeError(
-                    "a worker process died, perhaps for want of memory; run again with "
-                    "--workers 1, and the progress bar stops at the clip that does it"
-                ) from None
-            counts.clip_done(frames.value, num_bytes.value)
-            yield spool, result
+        if size == (0, 0):
+            raise video_io.VideoError(f"{item.path}: holds no frames in this stretch")
+        return found, size
+    pairs = item.read(options.frame_folder_fps)
+    first = next(pairs, None)
+    if first is None:
+        raise video_io.VideoError(f"{item.path}: holds no frames in this stretch")
+    size = first[1].shape[:2]
+    if crop.mode == "center":
+        square = crops.center_square(*size)
+    elif item.box is None:
+        square = crops.center_square(*size)
+        return [Span(0, None, square, "no box", "the data set gives no box for it")], size
+    else:
+        square = crops.keep_inside(item.box.square(*size, crop.effective_scale), *size)
+    return [Span(0, None, square)], size
 
 
-class _Counts:
-    """Clips, frames and bytes read so far, shown in a progress bar."""
-
-    def __init__(self, bar: tqdm, num_clips: int):
-        self._bar = bar
-        self._num_clips = num_clips
-        self._start = self._shown = time.monotonic()
-        self._clips, self._frames, self._bytes = 0, 0, 0.0
-
-    def add(self, frames: int, num_bytes: float) -> None:
-        self._frames += frames
-        self._bytes += num_bytes
-        if time.monotonic() - self._shown > _BAR_SECONDS:
-            self.show()
-
-    def clip_done(self, frames: int | None = None, num_bytes: float | None = None) -> None:
-        self._clips += 1
-        self.show(frames, num_bytes)
-
-    def show(self, frames: int | None = None, num_bytes: float | None = None) -> None:
-        self._frames = self._frames if frames is None else frames
-        self._bytes = self._bytes if num_bytes is None else num_bytes
-        self._shown = time.monotonic()
-        rate = self._frames / max(self._shown - self._start, 1e-9)
-        self._bar.set_postfix_str(
-            f"{self._clips}/{self._num_clips} clips, {self._frames} frames, {rate:.0f} frames/s",
-            refresh=False,
-        )
-        self._bar.update(min(self._bytes, self._bar.total) - self._bar.n)
+def _misplaced(span: Span, size: tuple[int, int], options: FrameOptions) -> tuple[str, str]:
+    """Why a stretch's square is no good, by kind and in words; empty if it is."""
+    smallest = options.crop.smallest_side(options.resolution)
+    outside = spans.outside_share(span.square, *size)
+    if span.square.side < smallest:
+        return "too small", f"{span.square.side:.0f} px where {smallest:.0f} px are needed"
+    if outside > options.crop.max_outside:
+        return "outside the picture", f"{outside:.0%} of the square"
+    return "", ""
 
 
-# What a worker process reports to, set by its initialiser.
-_worker: dict[str, Any] = {}
+def fingerprint(path: Path) -> str:
+    """SHA-256 over the size, the first and the last megabyte of a file.
 
-
-def _start_worker(frames: Any, num_bytes: Any, stop: Any) -> None:
-    # Ctrl-C goes to the whole group of processes; the parent answers it, by `stop`.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker.update(frames=frames, num_bytes=num_bytes, stop=stop)
-
-
-def _work(source: clips.ClipSource, spool: Path, options: FrameOptions) -> Extracted:
-    def advance(frames: int, num_bytes: float) -> None:
-        with _worker["frames"].get_lock():
-            _worker["frames"].value += frames
-        with _worker["num_bytes"].get_lock():
-            _worker["num_bytes"].value += num_bytes
-        if _worker["stop"].is_set():
-            raise concurrent.futures.CancelledError
-
-    # One decoding thread: the processes are the parallelism.
-    return extract(source, spool, options, 1, advance)
+    Of a folder of images it covers the names and sizes of the images.
+    """
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for image in clips.image_files(path):
+            digest.update(f"{image.name} {image.stat().st_size}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest.update(f"{size}\n".encode())
+        file.seek(0)
+        digest.update(file.read(_FINGERPRINT_BYTES))
+        file.seek(max(_FINGERPRINT_BYTES, size - _FINGERPRINT_BYTES))
+        digest.update(file.read(_FINGERPRINT_BYTES))
+    return digest.hexdigest()

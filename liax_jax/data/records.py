@@ -5,48 +5,32 @@ frames (group size 1, so that any frame is read on its own):
 
     index.json                   format, version, resolution, files, and for each split its clips
     frames-00000.arrayrecord     the frames of the clips, each clip in one piece
-
-A record is a header (magic, codec, resolution, frame number, CRC-32) followed by the image.
-
-Codecs: lossless WebP by default, JPEG if asked for. Measured on one core with Pillow, on frames of
-14 portrait videos at 128 px (KB a frame, ms to encode, frames decoded per second):
-
-    raw pixels            49.2    0.0    > 1,000,000
-    PNG, level 6          23.5    3.5          2,240
-    PNG, level 1          25.4    1.1          1,940
-    WebP lossless, m 0    18.2    0.5          3,440     <- default: smaller and faster than PNG
-    WebP lossless, m 4    16.3   10.9          2,790
-    JPEG q 95, 4:4:4       8.1    0.1          5,160     (44 dB)
-
-A training step takes two frames an example, so one core feeds some 1,700 examples a second.
-Lossless keeps the block artefacts of JPEG out of what the discriminator calls real. Raw pixels
-would be 2.7 times as much to store and to move, for a decoding time that training does not notice.
+    manifest.json                options, hash of the sources, counts (not in version 1)
 """
 
 import collections
 import dataclasses
-import io
 import json
 import os
-import struct
 import threading
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
-from PIL import Image
+
+from liax_jax.data.frame_codec import RecordsError as RecordsError
+from liax_jax.data.frame_codec import decode_frame as decode_frame
+from liax_jax.data.frame_codec import encode_frame as encode_frame
 
 FORMAT = "liax-frame-records"
-VERSION = 1
+VERSION = 2
+# Version 1 knew neither identities, data sets, source spans nor boxes; the frames are the same.
+READABLE_VERSIONS = (1, 2)
 INDEX_NAME = "index.json"
+MANIFEST_NAME = "manifest.json"
 
-_HEADER = struct.Struct("<4sHHII")  # magic, codec, resolution, frame number, CRC-32
-_MAGIC = b"LXFR"
-_CODECS = {1: "WEBP", 2: "JPEG"}
-_WEBP, _JPEG = 1, 2
 
 # The images are compressed already.
 _WRITER_OPTIONS = "group_size:1,uncompressed"
@@ -54,11 +38,7 @@ _WRITER_OPTIONS = "group_size:1,uncompressed"
 _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 _READER_BUFFER_BYTES = 32768
 _MAX_OPEN_FILES = 128
-_MAX_FILE_BYTES = 2 << 30
-
-
-class RecordsError(ValueError):
-    """A folder of records that is missing, incomplete, damaged or of another format."""
+MAX_FILE_BYTES = 2 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +53,11 @@ class ClipEntry:
         fps: frames per second, after any stride.
         source: the video or folder it was read from, relative to the prepared folder.
         source_height, source_width: size before cropping and scaling.
+        identity: who it shows; clips of one identity belong into one split.
+        dataset: the data set it is from.
+        start, end: the part of the source that it shows, in seconds; end None in version 1.
+        box: left, top and side of the square that was cut out, in pixels of the source (it may
+            reach outside); None in version 1.
     """
 
     name: str
@@ -83,47 +68,21 @@ class ClipEntry:
     source: str
     source_height: int
     source_width: int
+    identity: str = ""
+    dataset: str = ""
+    start: float = 0.0
+    end: float | None = None
+    box: tuple[float, float, float] | None = None
 
-
-def encode_frame(frame: np.ndarray, t: int, quality: int | None = None) -> bytes:
-    """Makes the record of a frame.
-
-    Args:
-        frame: (h, w, 3) uint8 RGB, h == w.
-        t: number of the frame in its clip.
-        quality: None for lossless, or the quality of a JPEG, 1 to 100.
-    """
-    buffer = io.BytesIO()
-    if quality is None:
-        Image.fromarray(frame).save(buffer, "WEBP", lossless=True, method=0, quality=0)
-    else:
-        # Chroma at full resolution: lips and eyes are small.
-        Image.fromarray(frame).save(buffer, "JPEG", quality=quality, subsampling=0)
-    payload = buffer.getvalue()
-    codec = _WEBP if quality is None else _JPEG
-    header = (_MAGIC, codec, frame.shape[0], t)
-    crc = zlib.crc32(payload, zlib.crc32(_HEADER.pack(*header, 0)))
-    return _HEADER.pack(*header, crc) + payload
-
-
-def decode_frame(record: bytes, resolution: int, t: int) -> np.ndarray:
-    """Reads the record of a frame: (h, w, 3) uint8 RGB.
-
-    Raises:
-        RecordsError: a byte of it has changed, or it is another frame's record.
-    """
-    if len(record) <= _HEADER.size or record[:4] != _MAGIC:
-        raise RecordsError("it is not a frame record")
-    magic, codec, height, number, crc = _HEADER.unpack_from(record)
-    payload = record[_HEADER.size :]
-    if zlib.crc32(payload, zlib.crc32(_HEADER.pack(magic, codec, height, number, 0))) != crc:
-        raise RecordsError("its checksum does not match its content")
-    if codec not in _CODECS or (height, number) != (resolution, t):
-        raise RecordsError(
-            f"it holds frame {number} at {height} px, not frame {t} at {resolution} px"
-        )
-    with Image.open(io.BytesIO(payload), formats=(_CODECS[codec],)) as image:
-        return np.array(image)
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "ClipEntry":
+        """An entry of the index; version 1 says who it shows by the first folder of the name."""
+        entry = cls(**fields)
+        identity = entry.identity or entry.name.split("/")[0]
+        if entry.box is None:
+            return dataclasses.replace(entry, identity=identity)
+        left, top, side = entry.box
+        return dataclasses.replace(entry, identity=identity, box=(left, top, side))
 
 
 def _open_reader(path: Path) -> ArrayRecordReader:
@@ -136,17 +95,38 @@ class RecordWriter:
     """Writes a folder of records: clip after clip, then `close`, which writes the index.
 
     The folder has to exist. Without `close` there is no index, and nothing will read it.
+
+    Args:
+        folder: where to write.
+        resolution: of the frames.
+        max_file_bytes: no clip begins in a file that is so large already, or would be with it.
+        on_file: is told of each file when it is complete: (its entry in the index, the clips
+            written since the file before).
+        files, clips: what an earlier writer was told to have completed, to go on after it.
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], resolution: int, max_file_bytes: int = _MAX_FILE_BYTES
+        self,
+        folder: str | os.PathLike[str],
+        resolution: int,
+        max_file_bytes: int = MAX_FILE_BYTES,
+        on_file: Callable[[dict[str, Any], list[ClipEntry]], None] | None = None,
+        files: Sequence[dict[str, Any]] = (),
+        clips: Sequence[ClipEntry] = (),
     ):
         self._folder = Path(folder)
         self._resolution = resolution
         self._max_file_bytes = max_file_bytes
-        self._files: list[dict[str, Any]] = []
-        self._clips: list[ClipEntry] = []
+        self._on_file = on_file
+        self._files: list[dict[str, Any]] = list(files)
+        self._clips: list[ClipEntry] = list(clips)
+        self._told = len(self._clips)
         self._writer: ArrayRecordWriter | None = None
+
+    @property
+    def clips(self) -> Sequence[ClipEntry]:
+        """The clips written so far."""
+        return self._clips
 
     def add_clip(
         self,
@@ -156,10 +136,21 @@ class RecordWriter:
         fps: float,
         source: str,
         source_size: tuple[int, int],
+        num_bytes: int = 0,
+        **details: Any,
     ) -> None:
-        """Appends a clip; its records come from `encode_frame` with t = 0, 1, …"""
-        if self._writer is None or self._files[-1]["bytes"] >= self._max_file_bytes:
-            self._close_file()
+        """Appends a clip; its records come from `encode_frame` with t = 0, 1, …
+
+        Args:
+            num_bytes: size of the records, if known: then a file does not grow beyond
+                max_file_bytes unless by a single clip.
+            details: further fields of `ClipEntry`.
+        """
+        if self._writer is not None:
+            size = self._files[-1]["bytes"]
+            if size >= self._max_file_bytes or size + num_bytes > self._max_file_bytes:
+                self.close_file()
+        if self._writer is None:
             file_name = f"frames-{len(self._files):05d}.arrayrecord"
             self._writer = ArrayRecordWriter(str(self._folder / file_name), _WRITER_OPTIONS)
             self._files.append({"name": file_name, "records": 0, "bytes": 0})
@@ -170,11 +161,13 @@ class RecordWriter:
             file["bytes"] += len(record)
             num_frames += 1
         file["records"] += num_frames
+        number = len(self._files) - 1
         self._clips.append(
-            ClipEntry(name, len(self._files) - 1, first, num_frames, fps, source, *source_size)
+            ClipEntry(name, number, first, num_frames, fps, source, *source_size, **details)
         )
 
-    def _close_file(self) -> None:
+    def close_file(self) -> None:
+        """Completes the file being written, if one is."""
         if self._writer is None:
             return
         self._writer.close()
@@ -185,6 +178,9 @@ class RecordWriter:
         # The library does not report every failed write.
         if _open_reader(path).num_records() != file["records"]:
             raise OSError(f"{path}: could not be written in full; is the disk full?")
+        if self._on_file is not None:
+            self._on_file(file, self._clips[self._told :])
+        self._told = len(self._clips)
 
     def close(self, splits: Sequence[str]) -> None:
         """Completes the files and writes the index.
@@ -195,18 +191,23 @@ class RecordWriter:
         Raises:
             OSError: a file is not complete, as on a full disk.
         """
-        self._close_file()
-        clips: dict[str, list[dict[str, Any]]] = {split: [] for split in sorted(set(splits))}
-        for split, entry in zip(splits, self._clips, strict=True):
-            clips[split].append(dataclasses.asdict(entry))
-        index = {
+        self.close_file()
+        index: dict[str, Any] = {
             "format": FORMAT,
             "version": VERSION,
             "resolution": self._resolution,
             "files": self._files,
-            "splits": clips,
         }
-        (self._folder / INDEX_NAME).write_text(json.dumps(index, indent=1) + "\n")
+        lines: dict[str, list[str]] = {split: [] for split in sorted(set(splits))}
+        for split, entry in zip(splits, self._clips, strict=True):
+            lines[split].append(json.dumps(dataclasses.asdict(entry)))
+        # One clip a line: readable, and not much longer than it has to be.
+        body = ",\n".join(
+            f"  {json.dumps(split)}: [\n" + ",\n".join(f"   {line}" for line in clips) + "\n  ]"
+            for split, clips in lines.items()
+        )
+        head = json.dumps(index, indent=1)[:-2]
+        (self._folder / INDEX_NAME).write_text(f'{head},\n "splits": {{\n{body}\n }}\n}}\n')
 
 
 def read_index(root: str | os.PathLike[str]) -> dict[str, Any]:
@@ -230,10 +231,10 @@ def read_index(root: str | os.PathLike[str]) -> dict[str, Any]:
         index = json.loads(path.read_text())
         if index["format"] != FORMAT:
             raise RecordsError(f"{path}: is not an index of frame records")
-        if index["version"] != VERSION:
+        if index["version"] not in READABLE_VERSIONS:
             raise RecordsError(
-                f"{path}: format version {index['version']}, this program reads {VERSION}; run "
-                "`liax prepare` again"
+                f"{path}: format version {index['version']}, this program reads "
+                f"{' and '.join(map(str, READABLE_VERSIONS))}; run `liax prepare` again"
             )
         int(index["resolution"]), list(index["files"]), index["splits"].items()
     except RecordsError:
@@ -243,6 +244,40 @@ def read_index(root: str | os.PathLike[str]) -> dict[str, Any]:
             f"{path}: unreadable ({type(error).__name__}: {error}); run `liax prepare` again"
         ) from None
     return index
+
+
+def read_manifest(
+    root: str | os.PathLike[str], resolution: int | None = None
+) -> dict[str, Any] | None:
+    """Reads and checks `manifest.json`: how the records were made.
+
+    Args:
+        root: a folder of records.
+        resolution: what the index says.
+
+    Returns:
+        None if there is none: `RecordWriter` by itself writes none.
+
+    Raises:
+        RecordsError: unreadable, or of records of another resolution.
+    """
+    path = Path(root) / MANIFEST_NAME
+    if not path.exists():
+        return None
+    try:
+        manifest = json.loads(path.read_text())
+        stated = int(manifest["options"]["resolution"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordsError(
+            f"{path}: unreadable ({type(error).__name__}: {error}); it is damaged or cut short: "
+            "run `liax prepare` again"
+        ) from None
+    if resolution is not None and stated != resolution:
+        raise RecordsError(
+            f"{path}: says {stated} px, the index beside it {resolution} px; they are of different "
+            "runs: run `liax prepare` again"
+        )
+    return manifest
 
 
 class RecordClips:
@@ -268,10 +303,18 @@ class RecordClips:
             )
         self.resolution: int = index["resolution"]
         self._files: list[dict[str, Any]] = index["files"]
-        self.entries = [ClipEntry(**entry) for entry in index["splits"][split]]
+        try:
+            self.entries = [ClipEntry.from_json(entry) for entry in index["splits"][split]]
+        except (TypeError, ValueError) as error:
+            raise RecordsError(
+                f"{self.root / INDEX_NAME}: unreadable ({error}); run `liax prepare` again"
+            ) from None
+        if index["version"] > 1:
+            read_manifest(self.root, self.resolution)
         self.names: Sequence[str] = tuple(entry.name for entry in self.entries)
         self.lengths: Sequence[int] = tuple(entry.num_frames for entry in self.entries)
         self.fps: Sequence[float] = tuple(entry.fps for entry in self.entries)
+        self.identities: Sequence[str] = tuple(entry.identity for entry in self.entries)
         self._readers: collections.OrderedDict[int, ArrayRecordReader] = collections.OrderedDict()
         self._lock = threading.Lock()
         for file in (self._files[number] for number in sorted({e.file for e in self.entries})):

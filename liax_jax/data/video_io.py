@@ -24,6 +24,9 @@ _STRICT_DECODING = {"err_detect": "explode"}
 # A video that stops this long before the length in its header has been cut off. Headers round.
 _LENGTH_TOLERANCE_FRAMES = 1.5
 
+# Times in a file are multiples of its clock's tick, often a millisecond.
+_TIME_SLACK = 0.001
+
 _BT709 = 1
 _LIMITED_RANGE = 1
 _HDR_TRANSFERS = (16, 18)  # PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)
@@ -167,11 +170,19 @@ def read_video(path: str | os.PathLike[str], *, num_threads: int = 0) -> Iterato
 
 
 def read_timed_video(
-    path: str | os.PathLike[str], *, num_threads: int = 0
+    path: str | os.PathLike[str],
+    *,
+    num_threads: int = 0,
+    start: float = 0.0,
+    stop: float | None = None,
 ) -> Generator[tuple[float, np.ndarray], None, None]:
     """Yields the frames of a video file with the times at which they are shown.
 
-    Args, frames and errors are those of `read_video`.
+    Frames and errors are those of `read_video`; so are the args, but for two.
+
+    Args:
+        start, stop: only frames shown at start <= seconds < stop; a video is entered close to the
+            start, not read from its beginning, and left at the stop.
 
     Yields:
         (seconds, frame); seconds count from the start of the pictures and increase from frame to
@@ -186,6 +197,11 @@ def read_timed_video(
         end = 0.0  # seconds from the stream's start
         size = None
         time, interval = -1.0, float(1 / _frame_rate(stream))
+        if start > 0 and stream.time_base:
+            # To the key frame before it.
+            offset = int(start / stream.time_base) + (stream.start_time or 0)
+            with contextlib.suppress(av.FFmpegError):
+                container.seek(offset, stream=stream, backward=True)
         try:
             for packet in container.demux(stream):
                 num_packets += packet.size > 0
@@ -203,13 +219,16 @@ def read_timed_video(
                         )
                     size = image.shape
                     time = _frame_time(frame, stream, time, interval)
-                    yield time, image
+                    if stop is not None and time >= stop - _TIME_SLACK:
+                        return
                     num_frames += 1
+                    if time >= start - _TIME_SLACK:
+                        yield time, image
         except av.FFmpegError as error:
             raise DamagedVideoError(
                 f"{path}: damaged after {num_frames} frames ({_reason(error)})"
             ) from None
-        if _stopped_early(container, stream, num_packets, end):
+        if start == 0 and _stopped_early(container, stream, num_packets, end):
             raise DamagedVideoError(f"{path}: truncated after {num_frames} frames")
         if not num_frames:
             raise VideoError(f"{path}: holds no frames")

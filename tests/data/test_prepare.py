@@ -1,24 +1,32 @@
 """From a folder of videos to records, with every kind of bad input."""
 
 import dataclasses
+import errno
 import os
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from liax_jax.data import extraction
 from liax_jax.data import prepare as prepare_module
-from liax_jax.data.clips import ClipSource
-from liax_jax.data.extraction import FrameOptions, center_square, extract
-from liax_jax.data.prepare import assign_splits, prepare
+from liax_jax.data.clip_writing import center_square
+from liax_jax.data.crop_options import CropOptions
+from liax_jax.data.extraction import extract
+from liax_jax.data.frame_options import FrameOptions
+from liax_jax.data.items import Item
+from liax_jax.data.prepare import prepare
 from liax_jax.data.records import RecordClips
+from liax_jax.data.splits import assign_splits
 from liax_jax.data.video_io import read_video
+
+CENTER = CropOptions("center")
 
 
 def run(videos, out, resolution=32, workers=1, options=None, **kwargs):
-    return prepare(
-        videos, out, options or FrameOptions(resolution), workers=workers, progress=False, **kwargs
-    )
+    options = options or FrameOptions(resolution, crop=CENTER)
+    return prepare(videos, out, options, workers=workers, progress=False, **kwargs)
 
 
 def files_below(folder):
@@ -108,6 +116,21 @@ def test_bad_clips_are_named_and_skipped(tmp_path, make_video, capsys):
         assert f"{name}.mp4: " in errors
 
 
+def test_source_that_the_disk_refuses_is_skipped(tmp_path, make_video, monkeypatch):
+    for name in "ab":
+        make_video(tmp_path / "videos" / f"{name}.mp4")
+    true_fingerprint = extraction.fingerprint
+
+    def refused(path):
+        if path.stem == "a":
+            raise OSError(errno.EIO, "Input/output error")
+        return true_fingerprint(path)
+
+    monkeypatch.setattr(extraction, "fingerprint", refused)
+    summary = run(tmp_path / "videos", tmp_path / "out")
+    assert summary.skipped == [("a", "unreadable", "Input/output error")]
+
+
 def test_broken_clips_do_not_empty_a_split(tmp_path, make_video):
     """Whichever of the clips the hash would have taken for validation is the broken one."""
     videos = tmp_path / "videos"
@@ -152,19 +175,19 @@ def test_split_folders_keep_their_splits(tmp_path, make_frame_folder):
     make_frame_folder(tmp_path / "faces" / "train" / "a", 4)
     make_frame_folder(tmp_path / "faces" / "train" / "b", 3)
     make_frame_folder(tmp_path / "faces" / "test" / "a", 2)
-    options = FrameOptions(32, frame_folder_fps=30)
+    options = FrameOptions(32, frame_folder_fps=30, crop=CENTER)
     summary = run(tmp_path / "faces", tmp_path / "out", options=options)
     assert summary.splits == {"train": (2, 7), "test": (1, 2)}
     assert RecordClips(tmp_path / "out", "test").lengths == (2,)
     assert RecordClips(tmp_path / "out", "test").fps == (30,)
-    with pytest.raises(ValueError, match=r"split folders \(test, train\): leave out"):
+    with pytest.raises(ValueError, match=r"splits of their own \(test, train\): leave out"):
         run(tmp_path / "faces", tmp_path / "other", val_names=["a"])
 
 
 def test_stride_and_limits(tmp_path, make_frame_folder, clip_frames):
     make_frame_folder(tmp_path / "faces" / "long", 11, 32, 32)
     make_frame_folder(tmp_path / "faces" / "short", 4, 32, 32)
-    options = FrameOptions(32, stride=3, min_frames=3, max_frames=3)
+    options = FrameOptions(32, stride=3, min_frames=3, max_frames=3, crop=CENTER)
     summary = run(tmp_path / "faces", tmp_path / "out", options=options, val_fraction=0)
     clips = RecordClips(tmp_path / "out", "train")
     assert summary.skipped == [("short", "too short", "2 frames where 3 are needed")]
@@ -179,7 +202,7 @@ def test_quality_makes_smaller_lossy_records(tmp_path, make_video):
     run(
         tmp_path / "videos",
         tmp_path / "lossy",
-        options=FrameOptions(64, quality=90),
+        options=FrameOptions(64, quality=90, crop=CENTER),
         val_fraction=0,
     )
     exact = RecordClips(tmp_path / "out", "train").frame(0, 3).astype(int)
@@ -188,7 +211,10 @@ def test_quality_makes_smaller_lossy_records(tmp_path, make_video):
 
 
 def sources(*names):
-    return [ClipSource(prepare_module.Path("/v") / f"{name}.mp4", name, None, 1) for name in names]
+    return [
+        Item(name, Path("/v") / f"{name}.mp4", f"{name}.mp4", 1, name.split("/")[0])
+        for name in names
+    ]
 
 
 def test_split_by_hash_is_stable():
@@ -268,10 +294,13 @@ def test_failure_midway_keeps_the_old_records(tmp_path, make_video, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(prepare_module.records.RecordWriter, "close", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="no space left in .* run the same command again"):
         run(tmp_path / "videos", tmp_path / "out", overwrite=True, val_fraction=0)
     assert files_below(tmp_path / "out") == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "videos"]
+    monkeypatch.undo()
+    (work,) = tmp_path.glob(".out.*.partial")  # what is done, for the same command to go on
+    assert run(tmp_path / "videos", tmp_path / "out", overwrite=True, val_fraction=0).resumed == 1
+    assert files_below(tmp_path / "out") == before and not work.exists()
 
 
 def test_dying_worker_is_reported(tmp_path, make_video):
@@ -279,8 +308,8 @@ def test_dying_worker_is_reported(tmp_path, make_video):
     for name in "ab":
         make_video(tmp_path / "videos" / f"{name}.mp4")
     with pytest.raises(RuntimeError, match="a worker process died.*--workers 1"):
-        prepare(tmp_path / "videos", tmp_path / "out", _DyingOptions(32), workers=2, progress=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["videos"]
+        run(tmp_path / "videos", tmp_path / "out", workers=2, options=_DyingOptions(32))
+    assert not (tmp_path / "out").exists()
 
 
 class _DyingOptions(FrameOptions):
@@ -292,10 +321,11 @@ def test_memory_does_not_grow_with_the_clip(tmp_path, make_video):
     peaks = []
     for num_frames in (10, 120):
         path = make_video(tmp_path / f"{num_frames}.mp4", num_frames, 128, 128)
-        source = ClipSource(path, "clip", None, 1)
+        item = Item("clip", path, "clip.mp4", 1, "clip")
+        options = FrameOptions(32, crop=CENTER)
         tracemalloc.start()
-        result = extract(source, tmp_path / "spool", FrameOptions(32), 1, lambda *_: None)
+        result = extract(item, tmp_path / "spool", options, lambda *_: None)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert result.num_frames == num_frames
+        assert result.clips[0].num_frames == num_frames
     assert peaks[1] < peaks[0] + 2 * 128 * 128 * 3

@@ -147,6 +147,79 @@ def test_index_of_another_version(root):
         RecordClips(root, "train")
 
 
+def test_folder_of_version_1_is_read(root):
+    """It knows no identities, spans or boxes; the frames are the same."""
+    index = json.loads((root / "index.json").read_text())
+    index["version"] = 1
+    for clips in index["splits"].values():
+        for clip in clips:
+            for name in ("identity", "dataset", "start", "end", "box"):
+                del clip[name]
+            clip["name"] = f"{clip['name']}/first"
+    (root / "index.json").write_text(json.dumps(index, indent=1))
+    clips = RecordClips(root, "train")
+    assert clips.names == ("alice/first", "bob/first") and clips.identities == ("alice", "bob")
+    assert clips.entries[0].box is None and clips.entries[0].end is None
+    np.testing.assert_array_equal(clips.frame(1, 2), frame_of("bob", 2))
+
+
+def test_clip_of_the_index_with_wrong_fields(root):
+    index = json.loads((root / "index.json").read_text())
+    del index["splits"]["train"][0]["num_frames"]
+    (root / "index.json").write_text(json.dumps(index))
+    with pytest.raises(RecordsError, match=r"index\.json: unreadable .*num_frames.*liax prepare"):
+        RecordClips(root, "train")
+
+
+def test_manifest_is_checked(root):
+    path = root / "manifest.json"
+    path.write_text('{"options": {"resolution": 32}}')
+    assert len(RecordClips(root, "train")) == 2
+    for text in ("", '{"options": {"resolu', '{"options": {}}', "[]"):
+        path.write_text(text)
+        with pytest.raises(RecordsError, match=r"manifest\.json: unreadable .*liax prepare"):
+            RecordClips(root, "train")
+    path.write_text('{"options": {"resolution": 64}}')
+    with pytest.raises(RecordsError, match=r"manifest\.json: says 64 px, the index .* 32 px"):
+        RecordClips(root, "train")
+
+
+def test_writer_goes_on_after_another(tmp_path):
+    """As after a kill: what was told to be complete, then the rest, is one run's folder."""
+
+    def add(writer, name):
+        records = [encode_frame(frame_of(name, t), t) for t in range(LENGTHS[name])]
+        size = sum(map(len, records))
+        writer.add_clip(
+            name,
+            records,
+            fps=25.0,
+            source=name,
+            source_size=(48, 64),
+            num_bytes=size,
+            identity=name,
+        )
+
+    told = []
+    for folder in ("whole", "two"):
+        (tmp_path / folder).mkdir()
+    writer = RecordWriter(tmp_path / "whole", RESOLUTION, 23_000, lambda *args: told.append(args))
+    for name in LENGTHS:
+        add(writer, name)
+    writer.close(["train"] * 3)
+    assert [[clip.name for clip in clips] for _, clips in told] == [["alice"], ["bob", "carol"]]
+    ((file, clips), _) = told
+    first = RecordWriter(tmp_path / "two", RESOLUTION, 23_000)
+    add(first, "alice")
+    first.close_file()
+    second = RecordWriter(tmp_path / "two", RESOLUTION, 23_000, files=[file], clips=clips)
+    add(second, "bob")
+    add(second, "carol")
+    second.close(["train"] * 3)
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
 def test_pickle(root):
     clips = RecordClips(root, "train")
     clips.frame(0, 0)

@@ -123,6 +123,31 @@ def test_times_of_a_variable_frame_rate(tmp_path, clip_frames):
     np.testing.assert_allclose(times, np.array(ticks) / 1000, atol=1e-6)
 
 
+@pytest.mark.parametrize("num_b_frames", [0, 3])
+def test_a_stretch_is_what_the_whole_has_there(tmp_path, num_b_frames):
+    """Entered at a key frame before it, whether or not frames are stored out of order."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (90, 4, 4, 3), np.uint8).repeat(16, 1).repeat(16, 2)
+    path = tmp_path / "a.mp4"
+    options = {"bf": str(num_b_frames), "g": "12", "preset": "fast", "b_strategy": "0"}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    whole = list(read_timed_video(path))
+    assert len(whole) == 90
+    for start, stop in ((0, 5), (1, 3), (24, 25), (37, 61), (80, 90)):
+        part = list(read_timed_video(path, start=start / 25, stop=stop / 25))
+        assert [time for time, _ in part] == [time for time, _ in whole[start:stop]]
+        for (_, frame), (_, expected) in zip(part, whole[start:stop], strict=True):
+            np.testing.assert_array_equal(frame, expected)
+    assert len(list(read_timed_video(path, start=3.0))) == 15
+    assert list(read_timed_video(path, start=9.0, stop=10.0)) == []
+
+
 def test_times_without_any_in_the_file(tmp_path, clip_frames):
     """A bare H.264 stream: frames follow each other at the average rate."""
     with av.open(str(tmp_path / "clip.h264"), "w") as container:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from liax_jax.animation import faces
-from liax_jax.animation.crops import PORTRAIT_SCALE, Box, Square, keep_inside, square_around
-from liax_jax.animation.faces import Detector, FaceError, choose_face, open_detector
+from liax_jax.faces import detection
+from liax_jax.faces.crops import PORTRAIT_SCALE, Box, Square, keep_inside, square_around
+from liax_jax.faces.detection import Detector, FaceError, choose_face, open_detector
 from liax_jax.log import logger
 
 MODES = ("follow", "fixed")
@@ -20,7 +20,7 @@ _SMALLEST_CHANGE, _LARGEST_CHANGE = 0.7, 1.4
 # A face further away than this from one look to the next, in sides of its box, has jumped: the
 # picture was cut there. Out of sight it may have gone so many steps.
 _LARGEST_STEP = 1.0
-_MOST_STEPS = 4
+MOST_STEPS = 4
 # A single find this far from the middle of its neighbours, which agree, is a mistake.
 _SPIKE = 0.3
 # The crop's size changes slower than its place: what one notices is the zoom.
@@ -67,7 +67,7 @@ def track_faces(
     Raises:
       FaceError: no such face, or it is lost for longer than max_gap (names the time); no frames.
     """
-    faces.check_choice(which)
+    detection.check_choice(which)
     if mode not in MODES:
         raise FaceError(f"face tracking {mode!r}: write one of {', '.join(MODES)}")
     if every < 1 or smooth < 0 or max_gap < 0:
@@ -96,7 +96,7 @@ def track_faces(
     size = frame.shape[:2]
     squares = [_smooth_squares(track, times, size, every, scale, smooth, where) for track in tracks]
     if mode == "fixed":
-        return [[keep_inside(_hold_all(track), *size)] * len(times) for track in squares]
+        return [[keep_inside(hold_all(track), *size)] * len(times) for track in squares]
     return squares
 
 
@@ -119,7 +119,7 @@ def _first_faces(
     where: str,
 ) -> list[_Track]:
     """Starts the tracks with the faces of one frame; empty where there may still be time."""
-    boxes = detector(frame, faces.MIN_SIZE, 1.0)
+    boxes = detector(frame, detection.MIN_SIZE, 1.0)
     boxes.sort(key=lambda box: box.width * box.height, reverse=True)
     waited = times[-1] - times[0]
     try:
@@ -143,7 +143,7 @@ def _look(
     """Looks for every tracked face in one frame: close to where it was, then everywhere."""
     missing = []
     for track in tracks:
-        box = _find_near(detector, frame, track.last)
+        box = find_near(detector, frame, track.last)
         if box is None:
             missing.append(track)
         else:
@@ -151,8 +151,8 @@ def _look(
     if not missing:
         return
     taken = [track.last for track in tracks if track not in missing]
-    for box in detector(frame, faces.MIN_SIZE, 1.0):
-        if not missing or any(faces.overlap(box, other) > 0.2 for other in taken):
+    for box in detector(frame, detection.MIN_SIZE, 1.0):
+        if not missing or any(detection.overlap(box, other) > 0.2 for other in taken):
             continue
         nearest = min(missing, key=lambda track: _distance(track.last, box))
         # Several faces at once: a new one is not one that was lost elsewhere.
@@ -180,7 +180,7 @@ def _distance(a: Box, b: Box) -> float:
     return math.hypot(a.center_x - b.center_x, a.center_y - b.center_y) / max(a.width, a.height)
 
 
-def _find_near(detector: Detector, frame: np.ndarray, last: Box) -> Box | None:
+def find_near(detector: Detector, frame: np.ndarray, last: Box) -> Box | None:
     """Looks for a face of about the same size close to its last place."""
     side = max(last.width, last.height)
     reach = side * _REGION_SCALE / 2
@@ -195,8 +195,8 @@ def _find_near(detector: Detector, frame: np.ndarray, last: Box) -> Box | None:
         region, _SMALLEST_CHANGE * side / longer, min(_LARGEST_CHANGE * side / longer, 1.0)
     )
     boxes = [dataclasses.replace(box, left=box.left + left, top=box.top + top) for box in found]
-    boxes = [box for box in boxes if faces.overlap(box, last) > 0]
-    return max(boxes, key=lambda box: faces.overlap(box, last), default=None)
+    boxes = [box for box in boxes if detection.overlap(box, last) > 0]
+    return max(boxes, key=lambda box: detection.overlap(box, last), default=None)
 
 
 def _smooth_squares(
@@ -211,10 +211,10 @@ def _smooth_squares(
     """One square a frame from the boxes found: without mistakes, interpolated, smoothed."""
     indices = np.array(track.indices)
     boxes = np.array([(b.center_x, b.center_y, max(b.width, b.height)) for b in track.boxes])
-    right = ~_spikes(boxes)
+    right = ~find_spikes(boxes)
     indices, boxes = indices[right], boxes[right]
     steps = np.hypot(*np.diff(boxes[:, :2], axis=0).T) / boxes[:-1, 2]
-    looks = np.clip(np.diff(indices) / every, 1, _MOST_STEPS)
+    looks = np.clip(np.diff(indices) / every, 1, MOST_STEPS)
     # Nobody looked between two finds, so that a cut is taken to be at the later one.
     cuts = indices[1:][steps > _LARGEST_STEP * looks]
     for cut in cuts:
@@ -248,7 +248,7 @@ def _smooth_squares(
     return result
 
 
-def _spikes(boxes: np.ndarray) -> np.ndarray:
+def find_spikes(boxes: np.ndarray) -> np.ndarray:
     """Finds (n, 3) of centre and side that stand out alone, mistakes of the detector: (n,) bool."""
     spikes = np.zeros(len(boxes), bool)
     if len(boxes) >= 3:
@@ -271,7 +271,7 @@ def _gaussian(path: np.ndarray, sigma: float) -> np.ndarray:
     return np.stack([np.convolve(column, kernel, mode="valid") for column in padded.T], axis=1)
 
 
-def _hold_all(squares: list[Square]) -> Square:
+def hold_all(squares: list[Square]) -> Square:
     """One square for all frames, which holds most of each frame's own."""
     values = np.array([(s.center_x, s.center_y, s.side) for s in squares])
     kept = values[:, 2:] * _KEPT_SHARE / 2

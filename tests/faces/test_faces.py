@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liax_jax.animation.crops import Box
-from liax_jax.animation.faces import (
+from liax_jax.data.procedural import ProceduralClips
+from liax_jax.faces.crops import Box
+from liax_jax.faces.detection import (
     FaceError,
     choose_face,
     detect_faces,
     open_detector,
     overlap,
 )
-from liax_jax.data.procedural import ProceduralClips
 
 
 @pytest.fixture(scope="module")

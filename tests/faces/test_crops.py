@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from liax_jax.animation.crops import (
+from liax_jax.faces.crops import (
     PORTRAIT_SCALE,
     Box,
     CropError,

@@ -208,7 +208,7 @@ def cut_out(frame: np.ndarray, square: Square, resolution: int) -> np.ndarray:
     scale = square.side / resolution
     out_rows, in_rows = _needed(square.top, height, scale, resolution)
     out_columns, in_columns = _needed(square.left, width, scale, resolution)
-    part = frame[np.clip(in_rows, 0, height - 1)[:, None], np.clip(in_columns, 0, width - 1)]
+    part = _with_edges(frame, in_rows, in_columns)
     box = (
         square.left + out_columns.start * scale - in_columns[0],
         square.top + out_rows.start * scale - in_rows[0],
@@ -218,6 +218,27 @@ def cut_out(frame: np.ndarray, square: Square, resolution: int) -> np.ndarray:
     visible = _resize(part, (len(out_columns), len(out_rows)), box)
     around = [(span.start, resolution - span.stop) for span in (out_rows, out_columns)]
     return np.pad(visible, (*around, (0, 0)), mode="edge") if np.any(around) else visible
+
+
+def _with_edges(frame: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Rows and columns of a picture, consecutive indices, with its edge repeated outside.
+
+    Indexing by clipped indices would do the same, at several times the cost.
+    """
+    height, width = frame.shape[:2]
+    first_row, last_row = np.clip((rows[0], rows[-1]), 0, height - 1)
+    first_column, last_column = np.clip((columns[0], columns[-1]), 0, width - 1)
+    inside = frame[first_row : last_row + 1, first_column : last_column + 1]
+    missing = (
+        (max(0, -rows[0]), max(0, rows[-1] - height + 1)),
+        (max(0, -columns[0]), max(0, columns[-1] - width + 1)),
+        (0, 0),
+    )
+    if not np.any(missing):
+        return inside
+    padded = np.pad(inside, missing, mode="edge")
+    # Of indices that all lie beyond one edge, that edge alone.
+    return padded[: len(rows), : len(columns)]
 
 
 def _needed(start: float, size: int, scale: float, resolution: int) -> tuple[range, np.ndarray]:

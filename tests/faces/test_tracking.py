@@ -7,10 +7,10 @@ import weakref
 import numpy as np
 import pytest
 
-from liax_jax.animation.crops import PORTRAIT_SCALE, Box, keep_inside, square_around
-from liax_jax.animation.faces import FaceError
-from liax_jax.animation.tracking import track_faces
 from liax_jax.data.procedural import ProceduralClips
+from liax_jax.faces.crops import PORTRAIT_SCALE, Box, keep_inside, square_around
+from liax_jax.faces.detection import FaceError
+from liax_jax.faces.tracking import track_faces
 
 FPS = 25
 HEIGHT, WIDTH = 240, 400

@@ -3,17 +3,18 @@
 OpenCV is imported where it is used, so that nothing else needs it.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from liax_jax.animation.crops import Box
+from liax_jax.faces.crops import Box
 
 # A detector: (picture (h, w, 3) uint8 RGB, smallest and largest face as fractions of the
 # picture's longer side) → boxes in any order.
@@ -295,3 +296,16 @@ def _detect_by_yunet(
             center_y = float(top + box_height / 2) / factor
             boxes.append(_around(center_x, center_y, side, float(score)))
     return boxes
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """Keeps OpenCV to one thread: its threads find the same faces in another order, and would
+    multiply with those of a pool of processes."""
+    cv2 = _opencv()
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

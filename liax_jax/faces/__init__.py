@@ -1,0 +1,1 @@
+"""Faces in pictures and videos: finding them, following them, square crops around them."""
