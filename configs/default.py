@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
     config.model.base_channels = 64  # channels at the finest level, per unit of width
     config.model.max_channels = 512  # bound at the coarse levels, per unit of width
     config.model.flow_init = "published"  # or "identity": start at the identity warp
+    config.model.use_mask = True  # False: nothing of the warped features is hidden (ablation)
     config.model.dtype = "float32"  # or "bfloat16" arithmetic; parameters stay float32
 
     # Weights of the terms (eq. 9). A weight of 0 leaves the term, and its network, out.
