@@ -64,7 +64,12 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.kind = "records"  # "records" (liax prepare) or "procedural" (drawn from seeds)
-    config.data.path = ""  # of the records
+    config.data.path = ""  # of the records; or several by name, and the share of each:
+    config.data.paths = ConfigDict()  # {"vox": "records/vox", "hdtf": "records/hdtf"}
+    config.data.mixture = ConfigDict()  # {"vox": 0.4, "hdtf": 0.2}, in any unit; empty = path alone
+    config.data.clip_sampling = "uniform"  # each clip once an epoch, or by "length" in frames
+    config.data.balance_identities = False  # every identity of a source equally often
+    config.data.skip_damaged = False  # go on without damaged clips and frames, counted and said
     config.data.train_split = "train"
     config.data.eval_split = "val"
     config.data.seed = 0  # of the order of clips and frames, and of procedural portraits

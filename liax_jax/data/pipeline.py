@@ -9,103 +9,80 @@ visits step * batch_size and following. So a run that starts again at a step see
 seen, whatever the number of threads, worker processes or hosts.
 """
 
-import functools
 import gc
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import grain
 import numpy as np
 from absl import flags
 
 from liax_jax.data.clips import ClipSet
-from liax_jax.data.records import RecordClips
+from liax_jax.data.mixture import MixtureClips, clip_identities
+from liax_jax.data.records import RecordClips, RecordsError
+from liax_jax.data.visits import Visit, VisitPlan, check_weights
+from liax_jax.log import logger
 
 # Batches made ahead, in each process that makes them.
 _PREFETCH_BATCHES = 4
 
-
-class Visit(NamedTuple):
-    """Which two frames of which clip make an example."""
-
-    clip: int
-    source: int
-    driving: int
-
-
-# The two uses of random numbers; with the seed they key the generator.
-_EPOCH_ORDER, _VISIT = 0, 1
-
-
-def _generator(seed: int, use: int, index: int) -> np.random.Generator:
-    """A generator of its own for each index; the counter's first word is the generator's."""
-    return np.random.Generator(np.random.Philox(key=[seed, use], counter=[0, index, 0, 0]))
-
-
-@functools.lru_cache(maxsize=4)
-def _epoch_order(num_clips: int, seed: int, epoch: int) -> np.ndarray:
-    # Grain's own shuffle needs no memory, but walks through 2**16 indices to permute a few:
-    # 1.7 ms an example for 11 clips, more than reading its frames.
-    return _generator(seed, _EPOCH_ORDER, epoch).permutation(num_clips)
-
-
-class VisitPlan:
-    """The endless sequence of examples that one process reads; a grain data source.
-
-    Args:
-        lengths: number of frames of each clip, each >= 2.
-        seed: determines everything.
-        batch_size: examples of a step over all processes.
-        rows: which of them this process reads, each 0 to batch_size - 1; None for all.
-    """
-
-    def __init__(
-        self,
-        lengths: Sequence[int],
-        seed: int,
-        batch_size: int,
-        rows: Sequence[int] | None = None,
-    ):
-        self._lengths = np.asarray(lengths)
-        self._seed = seed
-        self._batch_size = batch_size
-        self._rows = range(batch_size) if rows is None else tuple(rows)
-
-    def __len__(self) -> int:
-        return sys.maxsize // self._batch_size * len(self._rows)
-
-    def __getitem__(self, index: int) -> Visit:
-        """The example at a position in this process's sequence."""
-        step, position = divmod(int(index), len(self._rows))
-        number = step * self._batch_size + self._rows[position]
-        num_clips = len(self._lengths)
-        clip = int(_epoch_order(num_clips, self._seed, number // num_clips)[number % num_clips])
-        rng = _generator(self._seed, _VISIT, number)
-        # Each ordered pair of different frames is equally likely.
-        length = int(self._lengths[clip])
-        source = int(rng.integers(length))
-        driving = (source + int(rng.integers(1, length))) % length
-        return Visit(clip, source, driving)
+# Substitutes tried for a pair that can't be read, before that is an error after all.
+_MAX_SUBSTITUTES = 100
+_MAX_MESSAGES = 20
+_DAMAGED = "damaged"
 
 
 class _LoadPair(grain.transforms.Map):
-    """Reads the two frames of a visit."""
+    """Reads the two frames of a visit; with a plan, what can't be read is substituted.
 
-    def __init__(self, clips: ClipSet):
+    Adds "damaged" then: clip and frame of the first record that could not be read, or -1, -1.
+    """
+
+    def __init__(self, clips: ClipSet, plan: VisitPlan | None):
         self._clips = clips
+        self._plan = plan
 
     def map(self, element: Visit) -> dict[str, np.ndarray]:
-        source = self._clips.frame(element.clip, element.source)
-        driving = self._clips.frame(element.clip, element.driving)
+        if self._plan is None:
+            return self._pair(element)
+        visit, damaged = element, (-1, -1)
+        for attempt in range(_MAX_SUBSTITUTES):
+            try:
+                return self._pair(visit) | {_DAMAGED: np.array(damaged)}
+            except RecordsError:
+                if attempt == 0:
+                    damaged = self._first_unreadable(visit)
+            visit = self._plan.substitute(element, attempt)
+        return self._pair(visit) | {_DAMAGED: np.array(damaged)}
+
+    def _pair(self, visit: Visit) -> dict[str, np.ndarray]:
+        source = self._clips.frame(visit.clip, visit.source)
+        driving = self._clips.frame(visit.clip, visit.driving)
         return {"source": source, "driving": driving}
+
+    def _first_unreadable(self, visit: Visit) -> tuple[int, int]:
+        try:
+            self._clips.frame(visit.clip, visit.source)
+        except RecordsError:
+            return visit.clip, visit.source
+        return visit.clip, visit.driving
 
 
 class TrainIterator(Iterator[dict[str, np.ndarray]]):
-    """Iterates over training batches; `close` (or the end of the program) stops its workers."""
+    """Iterates over training batches; `close` (or the end of the program) stops its workers.
 
-    def __init__(self, batches: Any):
+    Attributes:
+        plan: what is visited when.
+        substituted: examples so far whose frames could not be read, with `skip_damaged`.
+    """
+
+    def __init__(self, batches: Any, plan: VisitPlan, clips: ClipSet):
+        self.plan = plan
+        self.substituted = 0
+        self._clips = clips
+        self._told: set[tuple[int, int]] = set()
         self._open = [batches]
         # Runs at the program's end as well, before the modules that grain needs are torn down.
         self._finalizer = weakref.finalize(self, _close, self._open)
@@ -115,7 +92,25 @@ class TrainIterator(Iterator[dict[str, np.ndarray]]):
         # copies have no such strings attached.
         if not self._open:
             raise ValueError("this iterator has been closed")
-        return {name: np.array(array, subok=False) for name, array in next(self._open[0]).items()}
+        batch = {name: np.array(array, subok=False) for name, array in next(self._open[0]).items()}
+        for clip, t in batch.pop(_DAMAGED, ()):
+            if clip >= 0:
+                self._tell(int(clip), int(t))
+        return batch
+
+    def _tell(self, clip: int, t: int) -> None:
+        """Counts a substituted example and says why, once for each frame."""
+        self.substituted += 1
+        if (clip, t) in self._told or len(self._told) >= _MAX_MESSAGES:
+            return
+        self._told.add((clip, t))
+        try:
+            self._clips.frame(clip, t)
+            reason = f"clip {self._clips.names[clip]!r}, frame {t} could not be read at first"
+        except RecordsError as error:
+            reason = str(error)
+        last = "; further ones are only counted" if len(self._told) == _MAX_MESSAGES else ""
+        logger.warning("another pair was taken, as data.skip_damaged says: %s%s", reason, last)
 
     def close(self) -> None:
         """Stops threads and worker processes."""
@@ -136,7 +131,11 @@ def make_train_iterator(
     start_step: int = 0,
     num_workers: int = 0,
     num_threads: int = 2,
-    rows: Sequence[int] | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+    clip_sampling: str = "uniform",
+    balance_identities: bool = False,
+    skip_damaged: bool = False,
 ) -> TrainIterator:
     """Makes the endless iterator over training batches.
 
@@ -149,7 +148,11 @@ def make_train_iterator(
             threads on two cores read 3,400 frames a second at 128 px and 4,100 at 64 px, where
             Python's lock is the limit; more needs processes.
         num_threads: reading threads, here or in each worker process.
-        rows: which examples of each batch this process reads, 0 to batch_size - 1; None for all.
+        process_index, process_count: which part of each batch this host reads.
+        clip_sampling: "uniform" or "length", within each source.
+        balance_identities: visit every identity of a source equally often.
+        skip_damaged: take another pair of the same source, drawn from seed and visit, where a
+            record can't be read; otherwise that is an error.
 
     Yields:
         {"source", "driving"}: (b, h, w, 3) uint8 RGB each, b the number of rows.
@@ -158,12 +161,23 @@ def make_train_iterator(
         ValueError: wrong arguments, at once. What goes wrong in a worker (a damaged record, say)
             is raised here as it was there, when its batch is due.
     """
-    _check(clips, batch_size, seed, start_step, num_workers, num_threads, rows)
-    plan = VisitPlan(clips.lengths, seed, batch_size, rows)
+    _check(
+        clips, batch_size, seed, start_step, num_workers, num_threads, process_index, process_count
+    )
+    plan = VisitPlan(
+        clips.lengths,
+        seed,
+        batch_size,
+        process_index,
+        process_count,
+        sources=clips.sources if isinstance(clips, MixtureClips) else None,
+        clip_sampling=clip_sampling,
+        identities=clip_identities(clips) if balance_identities else None,
+    )
     batches = (
         grain.MapDataset.source(plan)
-        .map(_LoadPair(clips))
-        .batch(batch_size if rows is None else len(rows), drop_remainder=True)
+        .map(_LoadPair(clips, plan if skip_damaged else None))
+        .batch(batch_size // process_count, drop_remainder=True)
         # The plan is arithmetic on the index, so that starting far in costs nothing.
         .slice(slice(start_step, sys.maxsize))
     )
@@ -178,7 +192,7 @@ def make_train_iterator(
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
-    return TrainIterator(iter(dataset))
+    return TrainIterator(iter(dataset), plan, clips)
 
 
 def _check(
@@ -216,7 +230,8 @@ def build_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
 
     Args:
         data_config: a ConfigDict with `kind`:
-            "records": `path`, a folder made by `liax prepare`; and the split names
+            "records": `path`, a folder made by `liax prepare`, or `mixture` and `paths`, the
+                shares and folders of several by name; `skip_damaged`; and the split names
                 `train_split`, `eval_split`.
             "procedural": drawn portraits; `seed`, and in `procedural` `num_clips` (for training),
                 `num_eval_clips`, `frames_per_clip` and `distribution`.
@@ -224,27 +239,55 @@ def build_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
         split: "train" or "eval".
 
     Raises:
-        ValueError: unknown kind or split, no path, a split that the records do not have, or
-            records of another resolution.
+        ValueError: unknown kind or split, no path, a mixture that can't be made, a split that the
+            records do not have, or records of another resolution.
         FileNotFoundError: the path does not hold records.
     """
     if split not in ("train", "eval"):
         raise ValueError(f"split must be 'train' or 'eval', got {split!r}")
+    mixture = data_config.get("mixture") or {}
+    if data_config.kind == "records" and mixture:
+        return _mixture_clips(data_config, dict(mixture), resolution, split)
     if data_config.kind == "records":
-        return _record_clips(data_config, resolution, split)
+        return _record_clips(data_config, data_config.path, resolution, split)
+    if mixture:
+        raise ValueError("data.mixture mixes records; set data.kind to 'records'")
     if data_config.kind == "procedural":
         return _procedural_clips(data_config, resolution, split)
     raise ValueError(f"data.kind must be 'procedural' or 'records', got {data_config.kind!r}")
 
 
-def _record_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
-    if not data_config.path:
+def _mixture_clips(
+    data_config: Any, mixture: Mapping[str, Any], resolution: int, split: str
+) -> ClipSet:
+    if data_config.path:
+        raise ValueError(
+            "data.path and data.mixture are both set; leave data.path empty and give the folders "
+            "of a mixture in data.paths"
+        )
+    paths = dict(data_config.paths)
+    unknown = [name for name in mixture if not paths.get(name)]
+    if unknown:
+        known = ", ".join(map(repr, sorted(paths))) or "none"
+        raise ValueError(
+            f"data.mixture names {unknown[0]!r}, but data.paths has no folder of that name (it "
+            f"has {known}); set data.paths.{unknown[0]}"
+        )
+    weights = check_weights(mixture)
+    parts = {name: _record_clips(data_config, paths[name], resolution, split) for name in weights}
+    return MixtureClips(parts, weights)
+
+
+def _record_clips(data_config: Any, path: str, resolution: int, split: str) -> ClipSet:
+    if not path:
         raise ValueError(
             "data.kind is 'records' but data.path is empty; make records with "
             "`liax prepare VIDEOS OUT` and set data.path to OUT"
         )
     name = data_config.train_split if split == "train" else data_config.eval_split
-    clips = RecordClips(data_config.path, name)
+    clips = RecordClips(path, name, skip_damaged=data_config.get("skip_damaged", False))
+    if not len(clips):
+        raise ValueError(f"{clips.root}: its split {name!r} holds no clips")
     if clips.resolution != resolution:
         raise ValueError(
             f"the records in {clips.root} are of {clips.resolution} px, the model of {resolution} "
