@@ -12,7 +12,7 @@ seen, whatever the number of threads, worker processes or hosts.
 import gc
 import sys
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grain
@@ -131,8 +131,7 @@ def make_train_iterator(
     start_step: int = 0,
     num_workers: int = 0,
     num_threads: int = 2,
-    process_index: int = 0,
-    process_count: int = 1,
+    rows: Sequence[int] | None = None,
     clip_sampling: str = "uniform",
     balance_identities: bool = False,
     skip_damaged: bool = False,
@@ -148,7 +147,7 @@ def make_train_iterator(
             threads on two cores read 3,400 frames a second at 128 px and 4,100 at 64 px, where
             Python's lock is the limit; more needs processes.
         num_threads: reading threads, here or in each worker process.
-        process_index, process_count: which part of each batch this host reads.
+        rows: which examples of each batch this process reads, 0 to batch_size - 1; None for all.
         clip_sampling: "uniform" or "length", within each source.
         balance_identities: visit every identity of a source equally often.
         skip_damaged: take another pair of the same source, drawn from seed and visit, where a
@@ -161,15 +160,12 @@ def make_train_iterator(
         ValueError: wrong arguments, at once. What goes wrong in a worker (a damaged record, say)
             is raised here as it was there, when its batch is due.
     """
-    _check(
-        clips, batch_size, seed, start_step, num_workers, num_threads, process_index, process_count
-    )
+    _check(clips, batch_size, seed, start_step, num_workers, num_threads, rows)
     plan = VisitPlan(
         clips.lengths,
         seed,
         batch_size,
-        process_index,
-        process_count,
+        rows,
         sources=clips.sources if isinstance(clips, MixtureClips) else None,
         clip_sampling=clip_sampling,
         identities=clip_identities(clips) if balance_identities else None,
@@ -177,7 +173,7 @@ def make_train_iterator(
     batches = (
         grain.MapDataset.source(plan)
         .map(_LoadPair(clips, plan if skip_damaged else None))
-        .batch(batch_size // process_count, drop_remainder=True)
+        .batch(batch_size if rows is None else len(rows), drop_remainder=True)
         # The plan is arithmetic on the index, so that starting far in costs nothing.
         .slice(slice(start_step, sys.maxsize))
     )

@@ -125,8 +125,8 @@ class VisitPlan:
     Args:
         lengths: number of frames of each clip, each >= 2.
         seed: determines everything.
-        batch_size: examples of a step over all processes; each process has a contiguous part.
-        process_index, process_count: which part this is.
+        batch_size: examples of a step over all processes.
+        rows: which of them this process reads, each 0 to batch_size - 1; None for all.
         sources: of a mixture, in order, all clips between them; None for one unnamed source.
         clip_sampling: how a source's clips are chosen: "uniform" (each once an epoch, in an order
             drawn anew) or "length" (in proportion to their numbers of frames).
@@ -139,8 +139,7 @@ class VisitPlan:
         lengths: Sequence[int],
         seed: int,
         batch_size: int,
-        process_index: int = 0,
-        process_count: int = 1,
+        rows: Sequence[int] | None = None,
         *,
         sources: Sequence[Source] | None = None,
         clip_sampling: str = "uniform",
@@ -154,8 +153,7 @@ class VisitPlan:
         self._lengths = np.asarray(lengths)
         self._seed = seed
         self._batch_size = batch_size
-        self._share = batch_size // process_count
-        self._offset = process_index * self._share
+        self._rows = range(batch_size) if rows is None else tuple(rows)
         self.sources = tuple(sources or (Source("", 1.0, 0, len(self._lengths)),))
         self._counts = block_counts([source.weight for source in self.sources])
         self._choosers = [
@@ -170,12 +168,12 @@ class VisitPlan:
         ]
 
     def __len__(self) -> int:
-        return sys.maxsize // self._batch_size * self._share
+        return sys.maxsize // self._batch_size * len(self._rows)
 
     def __getitem__(self, index: int) -> Visit:
         """The example at a position in this process's sequence."""
-        step, position = divmod(int(index), self._share)
-        number = step * self._batch_size + self._offset + position
+        step, position = divmod(int(index), len(self._rows))
+        number = step * self._batch_size + self._rows[position]
         source, position = self._source_of(number)
         clip = self.sources[source].first_clip + self._choosers[source].clip(position, number)
         return self._pair(clip, number, _generator(self._seed, _VISIT, number))

@@ -102,9 +102,15 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     first_step = int(state.step)
     _describe(config, state, train_clips, eval_clips, mesh, first_step)
 
-    frozen = jax.device_put(frozen, sharding.replicated(mesh))
-    train_step = jit_train_step(config, mesh, like)
-    rows = sharding.process_rows(mesh, config.batch_size)
+    frozen = jax.device_put(frozen, everywhere)
+    train_step = jax.jit(
+        make_train_step(config),
+        in_shardings=(everywhere, sharding.batch_sharding(mesh), everywhere),
+        out_shardings=(everywhere, everywhere),
+        donate_argnums=0,
+    )
+    share = config.batch_size // jax.process_count()
+    rows = range(jax.process_index() * share, (jax.process_index() + 1) * share)
     batches = make_train_iterator(
         train_clips,
         batch_size=config.batch_size,
@@ -112,6 +118,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         start_step=first_step,
         num_workers=config.data.num_workers,
         rows=rows,
+        clip_sampling=config.data.clip_sampling,
+        balance_identities=config.data.balance_identities,
+        skip_damaged=config.data.skip_damaged,
     )
     pictures = _Pictures(config, workdir, train_clips, eval_clips, mesh)
     reporter = Reporter(workdir, first_step, enabled=first_process)

@@ -118,7 +118,7 @@ def test_another_pair_is_taken_counted_and_said(root, caplog):
     again, count = collected(clips, 20, num_workers=2)
     assert_equal(again, found)
     assert count == substituted
-    parts = [collected(clips, 20, process_index=i, process_count=2) for i in range(2)]
+    parts = [collected(clips, 20, rows=range(i, i + 3)) for i in (0, 3)]
     assert sum(count for _, count in parts) == substituted
     joined = [
         {name: np.concatenate([part[step][name] for part, _ in parts]) for name in found[0]}
