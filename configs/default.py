@@ -104,8 +104,14 @@ def get_config() -> ConfigDict:
     config.log_every = 100  # steps; metrics to JSON lines and TensorBoard
     config.panel_every = 1000  # picture of source, driving, reconstruction, flow, mask, α
     config.video_every = 5000  # reenactment of an evaluation clip
+    config.profile_steps = ""  # "10:15" traces steps 10 to 15 into workdir/profile
     config.checkpoint_every = 2000
     config.keep_checkpoints = 3  # the last k
+
+    config.wandb = ConfigDict()  # Weights & Biases; pip install 'liax-jax[wandb]'
+    config.wandb.project = ""  # empty = off
+    config.wandb.name = ""  # of the run; empty = the workdir's
+    config.wandb.mode = "online"  # or "offline"
 
     config.eval = ConfigDict()
     config.eval.batch_size = 16  # frames at a time
