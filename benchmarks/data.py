@@ -32,6 +32,7 @@ from liax_jax.data.pipeline import make_train_iterator
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.records import RecordClips, RecordWriter, encode_frame
 from liax_jax.data.visits import VisitPlan
+from liax_jax.runtime import keep_freed_memory
 from liax_jax.training.step import prepare_batch
 
 _RECORDS = flags.DEFINE_string("records", None, "Take the frames from these records instead.")
@@ -135,10 +136,15 @@ class RecordMethod:
 
 
 def cpu_seconds(function: Callable[[], Any], batches: int) -> float:
+    """Until the threads that read ahead are at rest again, as they were at the start."""
     start = time.process_time()
     for _ in range(batches):
         jax.block_until_ready(function())
-    return time.process_time() - start
+    while True:
+        end = time.process_time()
+        time.sleep(0.2)
+        if time.process_time() - end < 1e-3:
+            return end - start
 
 
 def measure(frames: list[list[np.ndarray]], folder: Path) -> dict[str, Any]:
@@ -159,8 +165,6 @@ def measure(frames: list[list[np.ndarray]], folder: Path) -> dict[str, Any]:
     for _ in range(_ROUNDS.value):
         for name, method in methods.items():
             seconds[name].append(cpu_seconds(method, batches))
-            # What a prefetching thread does for the next round must not fall into another's turn.
-            time.sleep(0.3)
     for method in methods.values():
         if isinstance(method, RecordMethod):
             method.close()
@@ -193,9 +197,10 @@ def step_rate() -> float | None:
 
 
 def main(_) -> None:
+    keep_freed_memory()  # as training does
     if _RECORDS.value:
-        clips = RecordClips(_RECORDS.value, _SPLIT.value)
-        sets: list[tuple[str, ClipSet]] = [(f"records_{clips.resolution}", clips)]
+        records = RecordClips(_RECORDS.value, _SPLIT.value)
+        sets: list[tuple[str, ClipSet]] = [(f"records_{records.resolution}", records)]
     else:
         sets = [
             (f"portraits_{side}", ProceduralClips(int(side), num_clips=12, frames_per_clip=64))

@@ -88,11 +88,14 @@ class TrainIterator(Iterator[dict[str, np.ndarray]]):
         self._finalizer = weakref.finalize(self, _close, self._open)
 
     def __next__(self) -> dict[str, np.ndarray]:
-        # Batches of worker processes lie in shared memory that lives as long as the array;
-        # copies have no such strings attached.
         if not self._open:
             raise ValueError("this iterator has been closed")
-        batch = {name: np.array(array, subok=False) for name, array in next(self._open[0]).items()}
+        # Batches of worker processes lie in shared memory that lives as long as the array;
+        # copies have no such strings attached.
+        batch = {
+            name: array if type(array) is np.ndarray else np.array(array, subok=False)
+            for name, array in next(self._open[0]).items()
+        }
         for clip, t in batch.pop(_DAMAGED, ()):
             if clip >= 0:
                 self._tell(int(clip), int(t))
