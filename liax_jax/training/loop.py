@@ -113,15 +113,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     first_step = int(state.step)
     _describe(config, state, train_clips, eval_clips, mesh, first_step)
 
-    frozen = jax.device_put(frozen, everywhere)
-    train_step = jax.jit(
-        make_train_step(config),
-        in_shardings=(everywhere, sharding.batch_sharding(mesh), everywhere),
-        out_shardings=(everywhere, everywhere),
-        donate_argnums=0,
-    )
-    share = config.batch_size // jax.process_count()
-    rows = range(jax.process_index() * share, (jax.process_index() + 1) * share)
+    frozen = jax.device_put(frozen, sharding.replicated(mesh))
+    train_step = jit_train_step(config, mesh, like)
+    rows = sharding.process_rows(mesh, config.batch_size)
     batches = make_train_iterator(
         train_clips,
         batch_size=config.batch_size,

@@ -67,6 +67,12 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Metrics]:
         batch = prepare_batch(batch, config, state.step)
+        # Once per step, whatever the number of micro-batches.
+        params = {
+            name: sharding.gather(getattr(state, name).params, mesh, config.model.dtype)
+            for name in optimizers
+            if getattr(state, name) is not None
+        }
 
         def gradients_of(micro_batch: Batch):
             gradients, metrics = _gradients(
