@@ -34,33 +34,49 @@ _MAX_MESSAGES = 20
 _DAMAGED = "damaged"
 
 
-class _LoadPair(grain.transforms.Map):
-    """Reads the two frames of a visit; with a plan, what can't be read is substituted.
+class _LoadBatch(grain.transforms.Map):
+    """Reads the frames of a step's visits into one array each for sources and driving frames.
 
-    Adds "damaged" then: clip and frame of the first record that could not be read, or -1, -1.
+    With `skip_damaged`, what can't be read is substituted, and "damaged" (b, 2) says which clip and
+    frame that was, -1 where there was none.
     """
 
-    def __init__(self, clips: ClipSet, plan: VisitPlan | None):
-        self._clips = clips
-        self._plan = plan
+    def __init__(self, clips: ClipSet, plan: VisitPlan, size: int, skip_damaged: bool):
+        self._clips, self._plan = clips, plan
+        self._size = size
+        self._skip_damaged = skip_damaged
 
-    def map(self, element: Visit) -> dict[str, np.ndarray]:
-        if self._plan is None:
-            return self._pair(element)
-        visit, damaged = element, (-1, -1)
+    def map(self, element: int) -> dict[str, np.ndarray]:
+        # A step at a time: Grain's own batches cost 0.1 ms a pair, half as much as reading it.
+        side = self._clips.resolution
+        pictures = np.empty((2, self._size, side, side, 3), np.uint8)
+        damaged = np.full((self._size, 2), -1)
+        for row in range(self._size):
+            visit = self._plan[int(element) * self._size + row]
+            if self._skip_damaged:
+                damaged[row] = self._read_or_substitute(visit, pictures[:, row])
+            else:
+                self._read(visit, pictures[:, row])
+        batch = {"source": pictures[0], "driving": pictures[1]}
+        return batch | {_DAMAGED: damaged} if self._skip_damaged else batch
+
+    def _read(self, visit: Visit, pair: np.ndarray) -> None:
+        pair[0] = self._clips.frame(visit.clip, visit.source)
+        pair[1] = self._clips.frame(visit.clip, visit.driving)
+
+    def _read_or_substitute(self, visit: Visit, pair: np.ndarray) -> tuple[int, int]:
+        """Returns clip and frame of the first record that could not be read, or -1, -1."""
+        damaged, chosen = (-1, -1), visit
         for attempt in range(_MAX_SUBSTITUTES):
             try:
-                return self._pair(visit) | {_DAMAGED: np.array(damaged)}
+                self._read(chosen, pair)
+                return damaged
             except RecordsError:
                 if attempt == 0:
                     damaged = self._first_unreadable(visit)
-            visit = self._plan.substitute(element, attempt)
-        return self._pair(visit) | {_DAMAGED: np.array(damaged)}
-
-    def _pair(self, visit: Visit) -> dict[str, np.ndarray]:
-        source = self._clips.frame(visit.clip, visit.source)
-        driving = self._clips.frame(visit.clip, visit.driving)
-        return {"source": source, "driving": driving}
+            chosen = self._plan.substitute(visit, attempt)
+        self._read(chosen, pair)
+        return damaged
 
     def _first_unreadable(self, visit: Visit) -> tuple[int, int]:
         try:
@@ -173,13 +189,10 @@ def make_train_iterator(
         clip_sampling=clip_sampling,
         identities=clip_identities(clips) if balance_identities else None,
     )
-    batches = (
-        grain.MapDataset.source(plan)
-        .map(_LoadPair(clips, plan if skip_damaged else None))
-        .batch(batch_size if rows is None else len(rows), drop_remainder=True)
-        # The plan is arithmetic on the index, so that starting far in costs nothing.
-        .slice(slice(start_step, sys.maxsize))
-    )
+    size = batch_size if rows is None else len(rows)
+    # The plan is arithmetic on the step, so that starting far in costs nothing.
+    steps = grain.MapDataset.range(start_step, sys.maxsize)
+    batches = steps.map(_LoadBatch(clips, plan, size, skip_damaged))
     dataset = batches.to_iter_dataset(
         grain.ReadOptions(
             num_threads=num_threads, prefetch_buffer_size=max(_PREFETCH_BATCHES, num_threads)
