@@ -1,6 +1,7 @@
 """How all hosts of a run are doing: one gathering at each log step, one line."""
 
 import resource
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from liax_jax.accelerators import find_accelerator
+from liax_jax.data.clips import ClipSet
 
 _GIB = 2.0**30
 # What each process contributes, in this order.
@@ -81,6 +83,21 @@ def across_hosts(
     if substituted:
         summary["data/substituted"] = substituted
     return {name: float(value) for name, value in summary.items()}
+
+
+def check_same_clips(clips: ClipSet, gather: Callable[[np.ndarray], np.ndarray] = _gather) -> None:
+    """Raises ValueError where processes found other clips, as damaged or old copies of records.
+
+    Every process has to call it.
+    """
+    digest = zlib.crc32(repr([*zip(clips.names, clips.lengths, strict=True)]).encode())
+    digests = np.asarray(gather(np.array([digest], np.uint32)))[:, 0]
+    other = [int(process) for process in np.flatnonzero(digests != digests[0])]
+    if other:
+        raise ValueError(
+            f"processes {other} of {len(digests)} found other clips than process 0, here "
+            f"{len(clips)}: all hosts must read the same records, with the same files left out"
+        )
 
 
 def status_line(step: int, values: Mapping[str, Any]) -> str:

@@ -95,6 +95,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     sharding.check_batch(mesh, config.batch_size, config.accumulation_steps)
     train_clips = build_clips(config.data, config.model.resolution, "train")
     eval_clips = build_clips(config.data, config.model.resolution, "eval")
+    health.check_same_clips(train_clips)
     frozen = None
     if config.loss.perceptual:
         frozen = perceptual.perceptual_params(config.perceptual.weights, config.seed)

@@ -66,3 +66,11 @@ def test_rates_beside_the_published_peak(monkeypatch):
     for dtype, mfu in (("bfloat16", 0.25), ("float32", 0.5)):
         values = health.compute_rate(156e12 * devices, 2.0, dtype)
         assert values == {"rate/tflops_per_device": pytest.approx(78), "rate/mfu": mfu}
+
+
+def test_all_hosts_must_see_the_same_clips():
+    clips = type("Clips", (), {"names": ("a", "b"), "lengths": (3, 4), "__len__": lambda _: 2})()
+    health.check_same_clips(clips)
+    health.check_same_clips(clips, lambda own: np.stack([own, own, own]))
+    with pytest.raises(ValueError, match=r"processes \[2\] of 3 found other clips than process 0"):
+        health.check_same_clips(clips, lambda own: np.stack([own, own, own + 1]))
