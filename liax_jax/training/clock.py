@@ -97,9 +97,9 @@ class StepClock:
         return bool(self._limit) and self._now() - self._start > self._limit
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Ends the thread, or leaves it behind where a step never ends, as when a host is lost."""
         self._steps.put(None)
-        self._thread.join()
+        self._thread.join(timeout=1)
 
     def _watch(self) -> None:
         while (item := self._steps.get()) is not None:
