@@ -28,7 +28,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
-WALL_CLOCK_METRICS = ("images_per_second", "data_wait_share")
+WALL_CLOCK_METRICS = ("images_per_second", "data_wait_share", "time/", "rate/", "memory/", "hosts/")
 # Orbax writes a checkpoint under such a name, and renames it when it is complete.
 UNFINISHED_SAVES = "*.orbax-checkpoint-tmp*"
 
@@ -146,7 +146,9 @@ def differing_arrays(ours: Any, theirs: Any) -> list[str]:
 def logged_metrics(workdir: Path) -> list[dict[str, float]]:
     """The lines of metrics.jsonl without the figures that depend on the clock."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in WALL_CLOCK_METRICS} for line in lines]
+    return [
+        {k: v for k, v in line.items() if not k.startswith(WALL_CLOCK_METRICS)} for line in lines
+    ]
 
 
 class SaveWatch:

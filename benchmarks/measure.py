@@ -13,6 +13,7 @@ import numpy as np
 
 from liax_jax import ops
 from liax_jax.models import AnimatorModule, ModelConfig
+from liax_jax.training.flops import program_flops
 
 
 def median_seconds(functions: dict[str, Callable[[], Any]], repeats: int = 9) -> dict[str, float]:
@@ -39,32 +40,8 @@ def random_params(config: ModelConfig) -> dict:
 
 
 def convolution_flops(function: Callable, *arguments) -> float:
-    """Multiplications and additions of all convolutions and matrix products in `function`.
-
-    Counted on the traced program: 2 · outputs · taps · input channels each; both branches of a
-    conditional, each turn of a loop.
-    """
-    return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
-
-
-def _count(jaxpr: Any) -> float:
-    total = 0.0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "conv_general_dilated":
-            kernel, out = equation.invars[1].aval, equation.outvars[0].aval
-            features = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
-            total += 2.0 * out.size * kernel.size / features
-        elif equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            left, out = equation.invars[0].aval, equation.outvars[0].aval
-            total += 2.0 * out.size * np.prod([left.shape[axis] for axis in contracted])
-        turns = equation.params.get("length", 1)
-        for value in equation.params.values():
-            for inner in value if isinstance(value, (list, tuple)) else (value,):
-                program = getattr(inner, "jaxpr", inner)
-                if hasattr(program, "eqns"):
-                    total += turns * _count(program)
-    return total
+    """Multiplications and additions of all convolutions and matrix products in `function`."""
+    return program_flops(jax.make_jaxpr(function)(*arguments).jaxpr, with_padding=True)
 
 
 def plain_convolution(

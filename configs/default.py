@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
     config.model.base_channels = 64  # channels at the finest level, per unit of width
     config.model.max_channels = 512  # bound at the coarse levels, per unit of width
     config.model.flow_init = "published"  # or "identity": start at the identity warp
+    config.model.use_mask = True  # False: nothing of the warped features is hidden (ablation)
     config.model.dtype = "float32"  # or "bfloat16" arithmetic; parameters stay float32
 
     # Weights of the terms (eq. 9). A weight of 0 leaves the term, and its network, out.
@@ -63,7 +64,12 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.kind = "records"  # "records" (liax prepare) or "procedural" (drawn from seeds)
-    config.data.path = ""  # of the records
+    config.data.path = ""  # of the records; or several by name, and the share of each:
+    config.data.paths = ConfigDict()  # {"vox": "records/vox", "hdtf": "records/hdtf"}
+    config.data.mixture = ConfigDict()  # {"vox": 0.4, "hdtf": 0.2}, in any unit; empty = path alone
+    config.data.clip_sampling = "uniform"  # each clip once an epoch, or by "length" in frames
+    config.data.balance_identities = False  # every identity of a source equally often
+    config.data.skip_damaged = False  # go on without damaged clips and frames, counted and said
     config.data.train_split = "train"
     config.data.eval_split = "val"
     config.data.seed = 0  # of the order of clips and frames, and of procedural portraits
@@ -98,8 +104,14 @@ def get_config() -> ConfigDict:
     config.log_every = 100  # steps; metrics to JSON lines and TensorBoard
     config.panel_every = 1000  # picture of source, driving, reconstruction, flow, mask, α
     config.video_every = 5000  # reenactment of an evaluation clip
+    config.profile_steps = ""  # "10:15" traces steps 10 to 15 into workdir/profile
     config.checkpoint_every = 2000
     config.keep_checkpoints = 3  # the last k
+
+    config.wandb = ConfigDict()  # Weights & Biases; pip install 'liax-jax[wandb]'
+    config.wandb.project = ""  # empty = off
+    config.wandb.name = ""  # of the run; empty = the workdir's
+    config.wandb.mode = "online"  # or "offline"
 
     config.eval = ConfigDict()
     config.eval.batch_size = 16  # frames at a time

@@ -225,6 +225,8 @@ def _structural_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     # Arithmetic may change between runs; parameters are float32 either way.
     fields.pop("model.dtype", None)
     fields.pop("model.flow_init", None)
+    # Not an array, but another model all the same; runs from before the field have masks.
+    fields.setdefault("model.use_mask", True)
     adversarial = bool(config.get("loss", {}).get("adversarial"))
     fields["loss.adversarial > 0"] = adversarial
     if adversarial:

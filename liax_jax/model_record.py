@@ -66,6 +66,9 @@ def fingerprint(config: ModelConfig, params: Params) -> str:
     fields = dataclasses.asdict(config)
     for name in _ARITHMETIC_FIELDS:
         del fields[name]
+    # Models from before this field have masks, and keep their fingerprints.
+    if fields["use_mask"]:
+        del fields["use_mask"]
     # 2 and 2.0 are the same width.
     fields["width"] = float(fields["width"])
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())

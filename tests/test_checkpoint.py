@@ -289,6 +289,18 @@ def test_what_may_change_when_a_run_goes_on(tmp_path):
     check_same_model(config, tmp_path)
 
 
+def test_masks_are_part_of_the_model_and_older_runs_have_them(tmp_path):
+    config = default.get_config()
+    claim_workdir(config, tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    del saved["model"]["use_mask"]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    check_same_model(config, tmp_path)
+    config.model.use_mask = False
+    with pytest.raises(WorkdirError, match="model.use_mask: True there, False now"):
+        check_same_model(config, tmp_path)
+
+
 def test_leaving_out_the_discriminator_is_another_model(tmp_path):
     config = default.get_config()
     claim_workdir(config, tmp_path)

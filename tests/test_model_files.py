@@ -185,6 +185,7 @@ def test_the_fingerprint_is_of_dictionary_and_configuration(config, params, reco
     assert fingerprint(config, changed) == record.fingerprint
     for arithmetic in ({"dtype": "bfloat16"}, {"flow_init": "identity"}):
         assert fingerprint(dataclasses.replace(config, **arithmetic), params) == record.fingerprint
+    assert fingerprint(dataclasses.replace(config, use_mask=False), params) != record.fingerprint
     changed["dictionary"]["weight"][3, 1] += 1e-3
     assert fingerprint(config, changed) != record.fingerprint
     assert (
@@ -192,6 +193,15 @@ def test_the_fingerprint_is_of_dictionary_and_configuration(config, params, reco
         != record.fingerprint
     )
     assert len(record.fingerprint) == 16
+
+
+def test_models_from_before_masks_could_be_left_out(tmp_path, record, params):
+    save_model(tmp_path / "m", record, params)
+    path = tmp_path / "m" / "model.json"
+    content = json.loads(path.read_text())
+    assert content["config"].pop("use_mask") is True
+    path.write_text(json.dumps(content))
+    assert load_model(tmp_path / "m")[0] == record
 
 
 def test_a_card_of_another_model_is_refused(config):

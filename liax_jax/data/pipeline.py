@@ -9,113 +9,127 @@ visits step * batch_size and following. So a run that starts again at a step see
 seen, whatever the number of threads, worker processes or hosts.
 """
 
-import functools
 import gc
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import grain
 import numpy as np
 from absl import flags
 
 from liax_jax.data.clips import ClipSet
-from liax_jax.data.records import RecordClips
+from liax_jax.data.mixture import MixtureClips, clip_identities
+from liax_jax.data.records import RecordClips, RecordsError
+from liax_jax.data.visits import Visit, VisitPlan, check_weights
+from liax_jax.log import logger
 
 # Batches made ahead, in each process that makes them.
 _PREFETCH_BATCHES = 4
 
-
-class Visit(NamedTuple):
-    """Which two frames of which clip make an example."""
-
-    clip: int
-    source: int
-    driving: int
+# Substitutes tried for a pair that can't be read, before that is an error after all.
+_MAX_SUBSTITUTES = 100
+_MAX_MESSAGES = 20
+_DAMAGED = "damaged"
 
 
-# The two uses of random numbers; with the seed they key the generator.
-_EPOCH_ORDER, _VISIT = 0, 1
+class _LoadBatch(grain.transforms.Map):
+    """Reads the frames of a step's visits into one array each for sources and driving frames.
 
-
-def _generator(seed: int, use: int, index: int) -> np.random.Generator:
-    """A generator of its own for each index; the counter's first word is the generator's."""
-    return np.random.Generator(np.random.Philox(key=[seed, use], counter=[0, index, 0, 0]))
-
-
-@functools.lru_cache(maxsize=4)
-def _epoch_order(num_clips: int, seed: int, epoch: int) -> np.ndarray:
-    # Grain's own shuffle needs no memory, but walks through 2**16 indices to permute a few:
-    # 1.7 ms an example for 11 clips, more than reading its frames.
-    return _generator(seed, _EPOCH_ORDER, epoch).permutation(num_clips)
-
-
-class VisitPlan:
-    """The endless sequence of examples that one process reads; a grain data source.
-
-    Args:
-        lengths: number of frames of each clip, each >= 2.
-        seed: determines everything.
-        batch_size: examples of a step over all processes.
-        rows: which of them this process reads, each 0 to batch_size - 1; None for all.
+    With `skip_damaged`, what can't be read is substituted, and "damaged" (b, 2) says which clip and
+    frame that was, -1 where there was none.
     """
 
-    def __init__(
-        self,
-        lengths: Sequence[int],
-        seed: int,
-        batch_size: int,
-        rows: Sequence[int] | None = None,
-    ):
-        self._lengths = np.asarray(lengths)
-        self._seed = seed
-        self._batch_size = batch_size
-        self._rows = range(batch_size) if rows is None else tuple(rows)
+    def __init__(self, clips: ClipSet, plan: VisitPlan, size: int, skip_damaged: bool):
+        self._clips, self._plan = clips, plan
+        self._size = size
+        self._skip_damaged = skip_damaged
 
-    def __len__(self) -> int:
-        return sys.maxsize // self._batch_size * len(self._rows)
+    def map(self, element: int) -> dict[str, np.ndarray]:
+        # A step at a time: Grain's own batches cost 0.1 ms a pair, half as much as reading it.
+        side = self._clips.resolution
+        pictures = np.empty((2, self._size, side, side, 3), np.uint8)
+        damaged = np.full((self._size, 2), -1)
+        for row in range(self._size):
+            visit = self._plan[int(element) * self._size + row]
+            if self._skip_damaged:
+                damaged[row] = self._read_or_substitute(visit, pictures[:, row])
+            else:
+                self._read(visit, pictures[:, row])
+        batch = {"source": pictures[0], "driving": pictures[1]}
+        return batch | {_DAMAGED: damaged} if self._skip_damaged else batch
 
-    def __getitem__(self, index: int) -> Visit:
-        """The example at a position in this process's sequence."""
-        step, position = divmod(int(index), len(self._rows))
-        number = step * self._batch_size + self._rows[position]
-        num_clips = len(self._lengths)
-        clip = int(_epoch_order(num_clips, self._seed, number // num_clips)[number % num_clips])
-        rng = _generator(self._seed, _VISIT, number)
-        # Each ordered pair of different frames is equally likely.
-        length = int(self._lengths[clip])
-        source = int(rng.integers(length))
-        driving = (source + int(rng.integers(1, length))) % length
-        return Visit(clip, source, driving)
+    def _read(self, visit: Visit, pair: np.ndarray) -> None:
+        pair[0] = self._clips.frame(visit.clip, visit.source)
+        pair[1] = self._clips.frame(visit.clip, visit.driving)
 
+    def _read_or_substitute(self, visit: Visit, pair: np.ndarray) -> tuple[int, int]:
+        """Returns clip and frame of the first record that could not be read, or -1, -1."""
+        damaged, chosen = (-1, -1), visit
+        for attempt in range(_MAX_SUBSTITUTES):
+            try:
+                self._read(chosen, pair)
+                return damaged
+            except RecordsError:
+                if attempt == 0:
+                    damaged = self._first_unreadable(visit)
+            chosen = self._plan.substitute(visit, attempt)
+        self._read(chosen, pair)
+        return damaged
 
-class _LoadPair(grain.transforms.Map):
-    """Reads the two frames of a visit."""
-
-    def __init__(self, clips: ClipSet):
-        self._clips = clips
-
-    def map(self, element: Visit) -> dict[str, np.ndarray]:
-        source = self._clips.frame(element.clip, element.source)
-        driving = self._clips.frame(element.clip, element.driving)
-        return {"source": source, "driving": driving}
+    def _first_unreadable(self, visit: Visit) -> tuple[int, int]:
+        try:
+            self._clips.frame(visit.clip, visit.source)
+        except RecordsError:
+            return visit.clip, visit.source
+        return visit.clip, visit.driving
 
 
 class TrainIterator(Iterator[dict[str, np.ndarray]]):
-    """Iterates over training batches; `close` (or the end of the program) stops its workers."""
+    """Iterates over training batches; `close` (or the end of the program) stops its workers.
 
-    def __init__(self, batches: Any):
+    Attributes:
+        plan: what is visited when.
+        substituted: examples so far whose frames could not be read, with `skip_damaged`.
+    """
+
+    def __init__(self, batches: Any, plan: VisitPlan, clips: ClipSet):
+        self.plan = plan
+        self.substituted = 0
+        self._clips = clips
+        self._told: set[tuple[int, int]] = set()
         self._open = [batches]
         # Runs at the program's end as well, before the modules that grain needs are torn down.
         self._finalizer = weakref.finalize(self, _close, self._open)
 
     def __next__(self) -> dict[str, np.ndarray]:
-        # Batches of worker processes lie in shared memory that lives as long as the array;
-        # copies have no such strings attached.
         if not self._open:
             raise ValueError("this iterator has been closed")
-        return {name: np.array(array, subok=False) for name, array in next(self._open[0]).items()}
+        # Batches of worker processes lie in shared memory that lives as long as the array;
+        # copies have no such strings attached.
+        batch = {
+            name: array if type(array) is np.ndarray else np.array(array, subok=False)
+            for name, array in next(self._open[0]).items()
+        }
+        for clip, t in batch.pop(_DAMAGED, ()):
+            if clip >= 0:
+                self._tell(int(clip), int(t))
+        return batch
+
+    def _tell(self, clip: int, t: int) -> None:
+        """Counts a substituted example and says why, once for each frame."""
+        self.substituted += 1
+        if (clip, t) in self._told or len(self._told) >= _MAX_MESSAGES:
+            return
+        self._told.add((clip, t))
+        try:
+            self._clips.frame(clip, t)
+            reason = f"clip {self._clips.names[clip]!r}, frame {t} could not be read at first"
+        except RecordsError as error:
+            reason = str(error)
+        last = "; further ones are only counted" if len(self._told) == _MAX_MESSAGES else ""
+        logger.warning("another pair was taken, as data.skip_damaged says: %s%s", reason, last)
 
     def close(self) -> None:
         """Stops threads and worker processes."""
@@ -137,6 +151,9 @@ def make_train_iterator(
     num_workers: int = 0,
     num_threads: int = 2,
     rows: Sequence[int] | None = None,
+    clip_sampling: str = "uniform",
+    balance_identities: bool = False,
+    skip_damaged: bool = False,
 ) -> TrainIterator:
     """Makes the endless iterator over training batches.
 
@@ -150,6 +167,10 @@ def make_train_iterator(
             Python's lock is the limit; more needs processes.
         num_threads: reading threads, here or in each worker process.
         rows: which examples of each batch this process reads, 0 to batch_size - 1; None for all.
+        clip_sampling: "uniform" or "length", within each source.
+        balance_identities: visit every identity of a source equally often.
+        skip_damaged: take another pair of the same source, drawn from seed and visit, where a
+            record can't be read; otherwise that is an error.
 
     Yields:
         {"source", "driving"}: (b, h, w, 3) uint8 RGB each, b the number of rows.
@@ -159,14 +180,19 @@ def make_train_iterator(
             is raised here as it was there, when its batch is due.
     """
     _check(clips, batch_size, seed, start_step, num_workers, num_threads, rows)
-    plan = VisitPlan(clips.lengths, seed, batch_size, rows)
-    batches = (
-        grain.MapDataset.source(plan)
-        .map(_LoadPair(clips))
-        .batch(batch_size if rows is None else len(rows), drop_remainder=True)
-        # The plan is arithmetic on the index, so that starting far in costs nothing.
-        .slice(slice(start_step, sys.maxsize))
+    plan = VisitPlan(
+        clips.lengths,
+        seed,
+        batch_size,
+        rows,
+        sources=clips.sources if isinstance(clips, MixtureClips) else None,
+        clip_sampling=clip_sampling,
+        identities=clip_identities(clips) if balance_identities else None,
     )
+    size = batch_size if rows is None else len(rows)
+    # The plan is arithmetic on the step, so that starting far in costs nothing.
+    steps = grain.MapDataset.range(start_step, sys.maxsize)
+    batches = steps.map(_LoadBatch(clips, plan, size, skip_damaged))
     dataset = batches.to_iter_dataset(
         grain.ReadOptions(
             num_threads=num_threads, prefetch_buffer_size=max(_PREFETCH_BATCHES, num_threads)
@@ -178,7 +204,7 @@ def make_train_iterator(
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
-    return TrainIterator(iter(dataset))
+    return TrainIterator(iter(dataset), plan, clips)
 
 
 def _check(
@@ -216,7 +242,8 @@ def build_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
 
     Args:
         data_config: a ConfigDict with `kind`:
-            "records": `path`, a folder made by `liax prepare`; and the split names
+            "records": `path`, a folder made by `liax prepare`, or `mixture` and `paths`, the
+                shares and folders of several by name; `skip_damaged`; and the split names
                 `train_split`, `eval_split`.
             "procedural": drawn portraits; `seed`, and in `procedural` `num_clips` (for training),
                 `num_eval_clips`, `frames_per_clip` and `distribution`.
@@ -224,27 +251,55 @@ def build_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
         split: "train" or "eval".
 
     Raises:
-        ValueError: unknown kind or split, no path, a split that the records do not have, or
-            records of another resolution.
+        ValueError: unknown kind or split, no path, a mixture that can't be made, a split that the
+            records do not have, or records of another resolution.
         FileNotFoundError: the path does not hold records.
     """
     if split not in ("train", "eval"):
         raise ValueError(f"split must be 'train' or 'eval', got {split!r}")
+    mixture = data_config.get("mixture") or {}
+    if data_config.kind == "records" and mixture:
+        return _mixture_clips(data_config, dict(mixture), resolution, split)
     if data_config.kind == "records":
-        return _record_clips(data_config, resolution, split)
+        return _record_clips(data_config, data_config.path, resolution, split)
+    if mixture:
+        raise ValueError("data.mixture mixes records; set data.kind to 'records'")
     if data_config.kind == "procedural":
         return _procedural_clips(data_config, resolution, split)
     raise ValueError(f"data.kind must be 'procedural' or 'records', got {data_config.kind!r}")
 
 
-def _record_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
-    if not data_config.path:
+def _mixture_clips(
+    data_config: Any, mixture: Mapping[str, Any], resolution: int, split: str
+) -> ClipSet:
+    if data_config.path:
+        raise ValueError(
+            "data.path and data.mixture are both set; leave data.path empty and give the folders "
+            "of a mixture in data.paths"
+        )
+    paths = dict(data_config.paths)
+    unknown = [name for name in mixture if not paths.get(name)]
+    if unknown:
+        known = ", ".join(map(repr, sorted(paths))) or "none"
+        raise ValueError(
+            f"data.mixture names {unknown[0]!r}, but data.paths has no folder of that name (it "
+            f"has {known}); set data.paths.{unknown[0]}"
+        )
+    weights = check_weights(mixture)
+    parts = {name: _record_clips(data_config, paths[name], resolution, split) for name in weights}
+    return MixtureClips(parts, weights)
+
+
+def _record_clips(data_config: Any, path: str, resolution: int, split: str) -> ClipSet:
+    if not path:
         raise ValueError(
             "data.kind is 'records' but data.path is empty; make records with "
             "`liax prepare VIDEOS OUT` and set data.path to OUT"
         )
     name = data_config.train_split if split == "train" else data_config.eval_split
-    clips = RecordClips(data_config.path, name)
+    clips = RecordClips(path, name, skip_damaged=data_config.get("skip_damaged", False))
+    if not len(clips):
+        raise ValueError(f"{clips.root}: its split {name!r} holds no clips")
     if clips.resolution != resolution:
         raise ValueError(
             f"the records in {clips.root} are of {clips.resolution} px, the model of {resolution} "

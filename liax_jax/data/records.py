@@ -11,6 +11,8 @@ frames (group size 1, so that any frame is read on its own):
 import collections
 import dataclasses
 import json
+import logging
+import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +25,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 from liax_jax.data.frame_codec import RecordsError as RecordsError
 from liax_jax.data.frame_codec import decode_frame as decode_frame
 from liax_jax.data.frame_codec import encode_frame as encode_frame
+from liax_jax.log import logger
 
 FORMAT = "liax-frame-records"
 VERSION = 2
@@ -39,6 +42,8 @@ _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 _READER_BUFFER_BYTES = 32768
 _MAX_OPEN_FILES = 128
 MAX_FILE_BYTES = 2 << 30
+
+_OR_SKIP = ", or train without its clips: --config.data.skip_damaged"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,13 +291,15 @@ class RecordClips:
     Args:
         root: a folder that `liax prepare` has written.
         split: "train", "val", or whatever split the folder holds.
+        skip_damaged: leave out the clips of missing and truncated files, with a warning that
+            names the files, rather than raise.
 
     Raises:
         FileNotFoundError: the folder, its index or a record file is missing.
         RecordsError: no such split (the message lists those there are), or damaged files.
     """
 
-    def __init__(self, root: str | os.PathLike[str], split: str):
+    def __init__(self, root: str | os.PathLike[str], split: str, skip_damaged: bool = False):
         self.root = Path(root).absolute()
         self.split = split
         index = read_index(self.root)
@@ -311,24 +318,55 @@ class RecordClips:
             ) from None
         if index["version"] > 1:
             read_manifest(self.root, self.resolution)
+        self._skip_damaged = skip_damaged
+        problems = self._damaged_files()
+        if problems and not skip_damaged:
+            raise next(iter(problems.values()))
+        if problems:
+            self.entries = self._without(problems)
         self.names: Sequence[str] = tuple(entry.name for entry in self.entries)
         self.lengths: Sequence[int] = tuple(entry.num_frames for entry in self.entries)
         self.fps: Sequence[float] = tuple(entry.fps for entry in self.entries)
         self.identities: Sequence[str] = tuple(entry.identity for entry in self.entries)
         self._readers: collections.OrderedDict[int, ArrayRecordReader] = collections.OrderedDict()
         self._lock = threading.Lock()
-        for file in (self._files[number] for number in sorted({e.file for e in self.entries})):
+
+    def _damaged_files(self) -> dict[int, Exception]:
+        """The files of this split that are missing or of another size, and the error for each."""
+        problems: dict[int, Exception] = {}
+        for number in sorted({entry.file for entry in self.entries}):
+            file = self._files[number]
             path = self.root / file["name"]
             if not path.is_file():
-                raise FileNotFoundError(f"{path}: missing; run `liax prepare` again")
-            if path.stat().st_size != file["bytes"]:
-                raise RecordsError(
+                problems[number] = FileNotFoundError(
+                    f"{path}: missing; run `liax prepare` again{_OR_SKIP}"
+                )
+            elif path.stat().st_size != file["bytes"]:
+                problems[number] = RecordsError(
                     f"{path}: has {path.stat().st_size} bytes where the index says "
                     f"{file['bytes']}; it is truncated or of another run: run `liax prepare` again"
+                    f"{_OR_SKIP}"
                 )
+        return problems
 
-    def __reduce__(self) -> tuple[type["RecordClips"], tuple[str, str]]:
-        return RecordClips, (str(self.root), self.split)
+    def _without(self, problems: dict[int, Exception]) -> list[ClipEntry]:
+        """The entries of the other files; says what is left out."""
+        # Worker processes open the same files again, and have nothing to add.
+        level = logging.WARNING if multiprocessing.parent_process() is None else logging.DEBUG
+        for number, problem in problems.items():
+            lost = [entry for entry in self.entries if entry.file == number]
+            logger.log(
+                level,
+                "%s. Leaving out its %d clips (%d frames) of %r",
+                str(problem).removesuffix(_OR_SKIP),
+                len(lost),
+                sum(entry.num_frames for entry in lost),
+                self.split,
+            )
+        return [entry for entry in self.entries if entry.file not in problems]
+
+    def __reduce__(self) -> tuple[type["RecordClips"], tuple[str, str, bool]]:
+        return RecordClips, (str(self.root), self.split, self._skip_damaged)
 
     def __len__(self) -> int:
         return len(self.entries)

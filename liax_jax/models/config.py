@@ -24,6 +24,8 @@ class ModelConfig:
       max_channels: upper bound of the channels per unit of width.
       flow_init: "published" (N(0, 1) like every weight) or "identity" (flow heads start at zero
         with open masks, so that training begins at the identity warp).
+      use_mask: whether the flow generator's masks hide parts of the warped features; without, they
+        are 1 everywhere (an ablation: the same parameters, of which those of the mask do nothing).
       dtype: arithmetic of the convolutions, "float32" or "bfloat16"; parameters stay float32.
 
     Raises:
@@ -39,6 +41,7 @@ class ModelConfig:
     base_channels: int = 64
     max_channels: int = 512
     flow_init: str = "published"
+    use_mask: bool = True
     dtype: str = "float32"
 
     def __post_init__(self):

@@ -68,7 +68,8 @@ class FlowGenerator(nn.Module):
                 h = StyledConv(channels, dtype=dtype, name=f"styled_{r}")(h, style)
             flow = ToFlow(config, name=f"to_flow_{r}")(h, style, flow)
             grid = ops.identity_grid(r) + jnp.tanh(flow[..., :2])
-            mask = jax.nn.sigmoid(flow[..., 2:])
+            logit = flow[..., 2:]
+            mask = jax.nn.sigmoid(logit) if config.use_mask else jnp.ones_like(logit)
             gate = mask.astype(dtype)
             warped = gate * ops.bilinear_warp(features[r], grid, config.align_corners)
             h = warped + (1 - gate) * h

@@ -1,6 +1,5 @@
 """The training run, top to bottom."""
 
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,22 @@ from liax_jax import runtime
 from liax_jax.checkpoint import Checkpoints, claim_workdir, writing_to
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.pipeline import build_clips, make_train_iterator
+from liax_jax.data.records import RecordsError
 from liax_jax.evaluation import make_reenactment_fns, write_reenactment_video
 from liax_jax.evaluation_report import explain_full_disk
 from liax_jax.log import logger
 from liax_jax.models import perceptual
-from liax_jax.training import distributed, sharding
-from liax_jax.training.reporting import Reporter, progress_bar
+from liax_jax.training import distributed, health, sharding
+from liax_jax.training.clock import StepClock
+from liax_jax.training.flops import program_flops
+from liax_jax.training.profiling import Profiler, parse_profile_steps
+from liax_jax.training.reporting import (
+    Reporter,
+    check_wandb,
+    describe_mixture,
+    progress_bar,
+    source_shares,
+)
 from liax_jax.training.state import TrainState, build_networks, create_train_state, model_config
 from liax_jax.training.step import jit_train_step
 from liax_jax.visualization import save_png, training_panel
@@ -36,6 +45,8 @@ class TrainingDiverged(RuntimeError):
 def check_config(config: ConfigDict) -> None:
     """Raises ValueError, naming the field, for a config that can't be trained."""
     model_config(config)
+    parse_profile_steps(config.profile_steps)
+    check_wandb(config.wandb)
     for field in ("log_every", "panel_every", "video_every", "checkpoint_every"):
         if config[field] < 0:
             raise ValueError(f"{field} = {config[field]}: must be 0 (never) or a number of steps")
@@ -84,6 +95,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     sharding.check_batch(mesh, config.batch_size, config.accumulation_steps)
     train_clips = build_clips(config.data, config.model.resolution, "train")
     eval_clips = build_clips(config.data, config.model.resolution, "eval")
+    health.check_same_clips(train_clips)
     frozen = None
     if config.loss.perceptual:
         frozen = perceptual.perceptual_params(config.perceptual.weights, config.seed)
@@ -112,49 +124,71 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         start_step=first_step,
         num_workers=config.data.num_workers,
         rows=rows,
+        clip_sampling=config.data.clip_sampling,
+        balance_identities=config.data.balance_identities,
+        skip_damaged=config.data.skip_damaged,
     )
+    describe_mixture(batches, train_clips)
     pictures = _Pictures(config, workdir, train_clips, eval_clips, mesh)
-    reporter = Reporter(workdir, first_step, enabled=first_process)
+    reporter = Reporter(workdir, first_step, enabled=first_process, config=config)
+    profiler = Profiler(config.profile_steps, workdir, enabled=first_process)
     bar = progress_bar(config.train_steps, first_step, config.batch_size, first_process)
-    clock = _Clock(config, first_step)
+    flops, clock = 0.0, StepClock(config.batch_size, first_step, config.max_minutes)
     reason, stopped_by = "finished", None
     with (
         distributed.stop_requests() as stop_requested,
         closing(reporter),
         closing(checkpoints),
+        closing(clock),
+        closing(profiler),
         bar,
         distributed.end_if_others_are_lost(),
     ):
         previous: dict[str, jax.Array] | None = None
         for step in range(first_step + 1, config.train_steps + 1):
-            with clock.waiting():
+            with clock.doing("data"):
                 batch = sharding.shard_batch(next(batches), mesh, rows)
             if step == first_step + 1:
-                train_step = train_step.lower(state, batch, frozen).compile()
+                traced = train_step.trace(state, batch, frozen)
+                flops = program_flops(traced.jaxpr.jaxpr)
+                train_step = traced.lower().compile()
                 distributed.barrier("the step is compiled")
-            state, metrics = train_step(state, batch, frozen)
+                clock.lap(first_step)  # compiling is none of the steps' time
+            profiler.before(step, previous)
+            with clock.step(step):
+                state, metrics = train_step(state, batch, frozen)
+            clock.dispatched(metrics)
             # The step before is finished by now: looking at it doesn't make the device wait.
             _stop_if_diverged(previous, step - 1, config)
             previous = metrics
+            profiler.after(step, metrics)
             bar.update(config.batch_size)
             if _due(step, config.log_every, config.train_steps):
                 values = {name: float(value) for name, value in metrics.items()}
-                reporter.metrics(step, values | clock.lap(step))
+                values |= clock.lap(step) | health.memory()
+                values |= health.compute_rate(flops, values["time/step"], config.model.dtype)
+                values |= source_shares(batches, step, config.log_every)
+                values |= health.across_hosts(values)
+                reporter.metrics(step, values)
+                reporter.status(health.status_line(step, values))
                 bar.set_postfix(psnr=f"{values['psnr']:.2f}", loss=f"{values['loss/total']:.4f}")
             if _due(step, config.panel_every, config.train_steps):
-                params = pictures.params(state)
-                if first_process:
-                    reporter.picture("panel", step, pictures.panel(params, step))
+                with clock.doing("pictures"):
+                    params = pictures.params(state)
+                    if first_process:
+                        reporter.picture("panel", step, pictures.panel(params, step))
             if _due(step, config.video_every, config.train_steps):
-                params = pictures.params(state)
-                if first_process:
-                    pictures.video(params, step)
+                with clock.doing("pictures"):
+                    params = pictures.params(state)
+                    if first_process:
+                        pictures.video(params, step)
             stopped_by = stop_requested(step)
             if stopped_by or _out_of_time(clock, step, config):
                 reason = f"stopped by {stopped_by}" if stopped_by else "time is up"
                 break
             if _due(step, config.checkpoint_every, config.train_steps):
-                checkpoints.save(state)
+                with clock.doing("save"):
+                    checkpoints.save(state)
         _stop_if_diverged(previous, int(state.step), config)
         checkpoints.save(state)
     batches.close()
@@ -164,7 +198,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     return state
 
 
-def _out_of_time(clock: "_Clock", step: int, config: ConfigDict) -> bool:
+def _out_of_time(clock: StepClock, step: int, config: ConfigDict) -> bool:
     """Of several processes, the first one's clock counts, and all ask it at the same steps."""
     if not config.max_minutes:
         return False
@@ -223,39 +257,6 @@ def _describe(
         logger.info("going on from step %d of %d", first_step, config.train_steps)
 
 
-class _Clock:
-    """Rates, waiting time and the limit on training time."""
-
-    def __init__(self, config: ConfigDict, first_step: int):
-        self._batch_size = config.batch_size
-        self._limit = config.max_minutes * 60
-        self._start = self._lap_start = time.monotonic()
-        self._lap_step = first_step
-        self._waited = self._waiting_since = 0.0
-
-    def waiting(self) -> "_Clock":
-        """A context that counts as waiting for data."""
-        return self
-
-    def __enter__(self) -> None:
-        self._waiting_since = time.monotonic()
-
-    def __exit__(self, *_) -> None:
-        self._waited += time.monotonic() - self._waiting_since
-
-    def lap(self, step: int) -> dict[str, float]:
-        """Images per second and share of time spent waiting for data, since the last lap."""
-        now = time.monotonic()
-        seconds = now - self._lap_start
-        images = (step - self._lap_step) * self._batch_size
-        values = {"images_per_second": images / seconds, "data_wait_share": self._waited / seconds}
-        self._lap_start, self._lap_step, self._waited = now, step, 0.0
-        return values
-
-    def out_of_time(self) -> bool:
-        return bool(self._limit) and time.monotonic() - self._start > self._limit
-
-
 class _Pictures:
     """Panels and reenactment videos of a run, always of the same examples."""
 
@@ -270,8 +271,9 @@ class _Pictures:
         self._workdir = workdir
         self._animator, _ = build_networks(config)
         self._clips = eval_clips
+        self._skip_damaged = config.data.skip_damaged
         self._batch_size = config.eval.batch_size
-        self._examples = _panel_examples(train_clips, eval_clips)
+        self._examples = _panel_examples(train_clips, eval_clips, self._skip_damaged)
         self._apply = jax.jit(lambda params, s, d: self._animator.apply({"params": params}, s, d))
         self._gather = jax.jit(lambda params: params, out_shardings=sharding.replicated(mesh))
 
@@ -293,19 +295,33 @@ class _Pictures:
         """Writes videos/STEP.mp4: the first evaluation clip, reenacted from its first frame."""
         fns = make_reenactment_fns(self._animator, params)
         path = self._workdir / "videos" / f"{step:08d}.mp4"
-        with explain_full_disk(path.parent):
-            write_reenactment_video(
-                fns, self._clips, 0, path, batch_size=self._batch_size, max_frames=VIDEO_FRAMES
-            )
+        try:
+            with explain_full_disk(path.parent):
+                write_reenactment_video(
+                    fns, self._clips, 0, path, batch_size=self._batch_size, max_frames=VIDEO_FRAMES
+                )
+        except RecordsError as error:
+            if not self._skip_damaged:
+                raise
+            logger.warning("no video of step %d, as data.skip_damaged says: %s", step, error)
 
 
-def _panel_examples(train_clips: ClipSet, eval_clips: ClipSet) -> tuple[np.ndarray, np.ndarray]:
+def _panel_examples(
+    train_clips: ClipSet, eval_clips: ClipSet, skip_damaged: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """(2·n, R, R, 3) uint8 sources and driving frames, from spread clips and spread frames."""
-    sources, driving = [], []
+    pairs = []
     for clips in (train_clips, eval_clips):
         for i in range(PANEL_EXAMPLES):
-            clip = i * len(clips) // PANEL_EXAMPLES
-            length = clips.lengths[clip]
-            sources.append(clips.frame(clip, 0))
-            driving.append(clips.frame(clip, max(1, (i + 1) * length // (PANEL_EXAMPLES + 1))))
-    return np.stack(sources), np.stack(driving)
+            first = i * len(clips) // PANEL_EXAMPLES
+            for clip in (*range(first, len(clips)), *range(first)):
+                t = max(1, (i + 1) * clips.lengths[clip] // (PANEL_EXAMPLES + 1))
+                try:
+                    pairs.append((clips.frame(clip, 0), clips.frame(clip, t)))
+                    break
+                except RecordsError:
+                    if not skip_damaged:
+                        raise
+    if len(pairs) < 2 * PANEL_EXAMPLES:
+        raise RecordsError("no clip to draw panels of could be read; run `liax prepare` again")
+    return np.stack([source for source, _ in pairs]), np.stack([driving for _, driving in pairs])

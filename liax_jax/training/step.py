@@ -66,7 +66,7 @@ def make_train_step(
     }
 
     def train_step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Metrics]:
-        batch = _augment(_to_float(batch), config, state.step)
+        batch = prepare_batch(batch, config, state.step)
         # Once per step, whatever the number of micro-batches.
         params = {
             name: sharding.gather(getattr(state, name).params, mesh, config.model.dtype)
@@ -108,6 +108,11 @@ def make_train_step(
     return train_step
 
 
+def prepare_batch(batch: Batch, config: ConfigDict, step: jax.Array | int) -> Batch:
+    """What the step does to the pictures first: to float32 in [-1, 1], mirrored now and then."""
+    return _augment(_to_float(batch), config, step)
+
+
 def _to_float(batch: Batch) -> Batch:
     """uint8 [0, 255] → float32 [-1, 1]; floating-point pictures pass."""
     return {
@@ -116,7 +121,7 @@ def _to_float(batch: Batch) -> Batch:
     }
 
 
-def _augment(batch: Batch, config: ConfigDict, step: jax.Array) -> Batch:
+def _augment(batch: Batch, config: ConfigDict, step: jax.Array | int) -> Batch:
     """Mirrors source and driving together, half of the time."""
     if not config.data.flip:
         return batch

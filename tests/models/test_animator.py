@@ -169,3 +169,29 @@ def test_the_identity_start_warps_nothing_and_lets_the_features_pass(
         assert mask.min() > 0.5 and mask.max() < open_mask + 1e-5
         feature = np.asarray(out[f"feature/{r}"])
         np.testing.assert_allclose(out[f"warped/{r}"], mask * feature, atol=1e-3)
+
+
+def test_without_masks_all_of_the_warped_features_pass(tiny_config, tiny_params, pictures):
+    """The same parameters; what made the masks does nothing any more."""
+    config = dataclasses.replace(tiny_config, use_mask=False)
+    apply = jax.jit(lambda params: AnimatorModule(config).apply({"params": params}, *pictures))
+    image, out = apply(tiny_params)
+    features = AnimatorModule(config).apply({"params": tiny_params}, pictures[0], method="encode")[
+        1
+    ]
+    for r in config.levels:
+        assert (out[f"mask/{r}"] == 1).all()
+        warped = ops.bilinear_warp(features[r], out[f"grid/{r}"], config.align_corners)
+        np.testing.assert_allclose(out[f"warped/{r}"], warped, atol=1e-4)
+    closed = jax.tree.map(jnp.array, tiny_params)
+    for r in config.levels:
+        head = closed["flow_generator"][f"to_flow_{r}"]
+        head["bias"] = head["bias"].at[..., 2].add(-100.0)
+        head["conv"]["kernel"] = head["conv"]["kernel"].at[..., 2].multiply(-3.0)
+    np.testing.assert_array_equal(apply(closed)[0], image)
+
+
+def test_masks_hide_parts_of_the_warped_features(result, tiny_config):
+    for r in tiny_config.levels:
+        mask = result[1][f"mask/{r}"]
+        assert mask.min() > 0 and mask.max() < 1
