@@ -26,6 +26,8 @@ def get_config() -> ConfigDict:
     config.model.max_channels = 512  # bound at the coarse levels, per unit of width
     config.model.flow_init = "published"  # or "identity": start at the identity warp
     config.model.dtype = "float32"  # or "bfloat16" arithmetic; parameters stay float32
+    config.model.scan_blocks = False  # blocks of a level as one loop: less to compile
+    config.model.remat = "none"  # "blocks" or "levels": computed again in the backward pass
 
     # Weights of the terms (eq. 9). A weight of 0 leaves the term, and its network, out.
     config.loss = ConfigDict()

@@ -5,6 +5,10 @@ import dataclasses
 FAMILIES = ("lia_x", "lia")
 FLOW_INITS = ("published", "identity")
 DTYPES = ("float32", "bfloat16")
+REMATS = ("none", "blocks", "levels")
+# Fields that change how the numbers are computed or where training starts, and nothing that is
+# saved: a model with others of these is the same model.
+ARITHMETIC_FIELDS = ("dtype", "flow_init", "scan_blocks", "remat")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +29,10 @@ class ModelConfig:
       flow_init: "published" (N(0, 1) like every weight) or "identity" (flow heads start at zero
         with open masks, so that training begins at the identity warp).
       dtype: arithmetic of the convolutions, "float32" or "bfloat16"; parameters stay float32.
+      scan_blocks: compile the blocks of a level once, as a loop (LIA-X only): the same numbers,
+        less to compile.
+      remat: what the backward pass computes again, to keep less: "none"; "blocks", the insides of
+        residual blocks; "levels", all of a level of encoder, flow generator and renderer besides.
 
     Raises:
       ValueError: names the field, its value and what it may be.
@@ -40,6 +48,8 @@ class ModelConfig:
     max_channels: int = 512
     flow_init: str = "published"
     dtype: str = "float32"
+    scan_blocks: bool = False
+    remat: str = "none"
 
     def __post_init__(self):
         def require(condition: bool, field: str, needs: str) -> None:
@@ -50,8 +60,10 @@ class ModelConfig:
             ("family", FAMILIES),
             ("flow_init", FLOW_INITS),
             ("dtype", DTYPES),
+            ("remat", REMATS),
         ):
             require(getattr(self, field) in allowed, field, f"choose one of {', '.join(allowed)}")
+        require(isinstance(self.scan_blocks, bool), "scan_blocks", "must be True or False")
         r = self.resolution
         require(
             isinstance(r, int) and r >= 32 and r & (r - 1) == 0,

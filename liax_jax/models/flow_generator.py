@@ -1,5 +1,7 @@
 """Optical-flow generator G_f: navigated code → flows and masks that warp the source (eq. 4)."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 from liax_jax import ops
 from liax_jax.layers import FlowBlock, ModulatedConv, StyledConv, normal_init
 from liax_jax.models.config import ModelConfig
+from liax_jax.models.residual_blocks import residual_blocks
 
 # Mask logit of the identity start: sigmoid(3) ≈ 0.95 of the warped features pass.
 OPEN_MASK_LOGIT = 3.0
@@ -62,8 +65,8 @@ class FlowGenerator(nn.Module):
             channels = config.channels(r)
             h = StyledConv(channels, up=True, dtype=dtype, name=f"up_{r}")(h, style)
             if config.family == "lia_x":
-                for i in range(config.num_blocks):
-                    h = FlowBlock(config.groups, dtype=dtype, name=f"block_{r}_{i}")(h, style)
+                block = partial(FlowBlock, config.groups, dtype=dtype)
+                h = residual_blocks(self, block, r, h, style)
             else:
                 h = StyledConv(channels, dtype=dtype, name=f"styled_{r}")(h, style)
             flow = ToFlow(config, name=f"to_flow_{r}")(h, style, flow)

@@ -1,5 +1,7 @@
 """Rendering network G_r: warped features → image (eq. 4)."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 from liax_jax import ops
 from liax_jax.layers import ConvAct, RenderBlock, UpConvAct
 from liax_jax.models.config import ModelConfig
+from liax_jax.models.residual_blocks import residual_blocks
 
 
 class ToRGB(nn.Module):
@@ -44,9 +47,7 @@ class Renderer(nn.Module):
             if config.family == "lia_x":
                 if y is not None:
                     x = x + UpConvAct(config.channels(r), dtype=dtype, name=f"up_{r}")(y)
-                for i in range(config.num_blocks):
-                    x = RenderBlock(dtype=dtype, name=f"block_{r}_{i}")(x)
-                y = x
+                y = x = residual_blocks(self, partial(RenderBlock, dtype=dtype), r, x)
             rgb = ToRGB(name=f"to_rgb_{r}")(x, rgb)
             out[f"rgb/{r}"] = rgb
         return out[f"rgb/{config.resolution}"], out
