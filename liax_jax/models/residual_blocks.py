@@ -14,6 +14,11 @@ import jax.numpy as jnp
 from liax_jax.models.config import ModelConfig
 
 
+def maybe_remat(level: Any, config: ModelConfig, **options: Any) -> Any:
+    """A module, or a function of one, that is computed again in the backward pass if asked for."""
+    return nn.remat(level, **options) if config.remat == "levels" else level
+
+
 def residual_blocks(
     parent: nn.Module,
     make_block: Callable[..., nn.Module],

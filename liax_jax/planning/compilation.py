@@ -40,7 +40,11 @@ _TOOLCHAINS = {
 }
 # The TPU compiler's lowest level: a third of the time, the same arithmetic and communication, and
 # nearly the same memory (docs/scale.md has the comparison). Nobody runs what is compiled here.
-QUICK = {"JAX_OPTIMIZATION_LEVEL": "O0"}
+QUICK = {
+    "tpu": {"JAX_OPTIMIZATION_LEVEL": "O0"},
+    "cpu": {"JAX_OPTIMIZATION_LEVEL": "O0"},
+    "cuda": {},
+}
 _TAIL_LINES = 12
 
 
@@ -83,7 +87,7 @@ def compile_for(
       config: of a run.
       target: to compile for.
       cache: folder of earlier results; None compiles anew and keeps nothing.
-      quick: compile with the least optimisation (TPU only).
+      quick: compile with the least optimisation where that spares time.
       timeout_minutes: after which the compiler is stopped.
       dump: file that gets the compiled program's text, where it is compiled.
 
@@ -92,7 +96,7 @@ def compile_for(
       PlanError: the toolchain is missing, ended without a result, or took too long.
     """
     versions = find_toolchain(target)
-    environment = dict(QUICK) if quick and target.chip.platform == "tpu" else {}
+    environment = QUICK[target.chip.platform] if quick else {}
     asked = _asked(config, target, {**versions, **environment})
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="liax_plan_"))

@@ -126,6 +126,10 @@ def scatter(gradients: Any, mesh: Mesh | None) -> Any:
 
     def shard(gradient: jax.Array) -> jax.Array:
         if mesh is not None:
+            # Asked for the shards alone, XLA may gather the activations of the whole batch and
+            # compute each device's part of the kernel's gradient from them. Whole first: partial
+            # sums, added up, of which each device keeps its part; that becomes a reduce-scatter.
+            gradient = jax.lax.with_sharding_constraint(gradient, replicated(mesh))
             sharding = split_over(mesh, gradient.shape)
             gradient = jax.lax.with_sharding_constraint(gradient, sharding)
         return gradient.astype(jnp.float32)
