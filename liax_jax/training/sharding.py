@@ -116,7 +116,9 @@ def gather(params: Any, mesh: Mesh | None, dtype: str) -> Any:
             return used
         # Cast where it is split, then gathered: half the bytes in bfloat16.
         used = jax.lax.with_sharding_constraint(used, split_over(mesh, param.shape))
-        return jax.lax.with_sharding_constraint(used, replicated(mesh))
+        used = jax.lax.with_sharding_constraint(used, replicated(mesh))
+        # Else XLA moves it into the loops over a level's blocks, and gathers twice.
+        return jax.lax.optimization_barrier(used)
 
     return jax.tree.map(whole, params)
 
@@ -126,10 +128,6 @@ def scatter(gradients: Any, mesh: Mesh | None) -> Any:
 
     def shard(gradient: jax.Array) -> jax.Array:
         if mesh is not None:
-            # Asked for the shards alone, XLA may gather the activations of the whole batch and
-            # compute each device's part of the kernel's gradient from them. Whole first: partial
-            # sums, added up, of which each device keeps its part; that becomes a reduce-scatter.
-            gradient = jax.lax.with_sharding_constraint(gradient, replicated(mesh))
             sharding = split_over(mesh, gradient.shape)
             gradient = jax.lax.with_sharding_constraint(gradient, sharding)
         return gradient.astype(jnp.float32)
