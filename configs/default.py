@@ -27,6 +27,8 @@ def get_config() -> ConfigDict:
     config.model.flow_init = "published"  # or "identity": start at the identity warp
     config.model.use_mask = True  # False: nothing of the warped features is hidden (ablation)
     config.model.dtype = "float32"  # or "bfloat16" arithmetic; parameters stay float32
+    config.model.scan_blocks = False  # blocks of a level as one loop: less to compile
+    config.model.remat = "none"  # "blocks" or "levels": computed again in the backward pass
 
     # Weights of the terms (eq. 9). A weight of 0 leaves the term, and its network, out.
     config.loss = ConfigDict()

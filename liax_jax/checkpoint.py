@@ -18,6 +18,7 @@ import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
 from liax_jax.log import logger
+from liax_jax.models.config import ARITHMETIC_FIELDS
 from liax_jax.training import distributed
 from liax_jax.training.state import TrainState
 
@@ -223,8 +224,8 @@ def _structural_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """What decides which arrays a checkpoint holds; the rest of a config may change on resuming."""
     fields = {f"model.{name}": value for name, value in config.get("model", {}).items()}
     # Arithmetic may change between runs; parameters are float32 either way.
-    fields.pop("model.dtype", None)
-    fields.pop("model.flow_init", None)
+    for name in ARITHMETIC_FIELDS:
+        fields.pop(f"model.{name}", None)
     # Not an array, but another model all the same; runs from before the field have masks.
     fields.setdefault("model.use_mask", True)
     adversarial = bool(config.get("loss", {}).get("adversarial"))

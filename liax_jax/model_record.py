@@ -11,14 +11,13 @@ import numpy as np
 
 from liax_jax.animation.directions import DirectionCard
 from liax_jax.models import ModelConfig
+from liax_jax.models.config import ARITHMETIC_FIELDS
 
 Params = dict[str, Any]
 
 PUBLISHED_LICENSE = "CC BY-NC 4.0 (weights published by the authors of LIA-X/LIA)"
 FAMILY_NAMES = {"lia_x": "LIA-X", "lia": "LIA"}
 _FORMAT, _VERSION = "liax_jax model", 1
-# Fields of the configuration that don't change what coefficients mean.
-_ARITHMETIC_FIELDS = ("dtype", "flow_init")
 
 
 class ModelFileError(ValueError):
@@ -64,7 +63,7 @@ class ModelRecord:
 def fingerprint(config: ModelConfig, params: Params) -> str:
     """16 hexadecimal digits of the SHA-256 over the dictionary's weight and the configuration."""
     fields = dataclasses.asdict(config)
-    for name in _ARITHMETIC_FIELDS:
+    for name in ARITHMETIC_FIELDS:
         del fields[name]
     # Models from before this field have masks, and keep their fingerprints.
     if fields["use_mask"]:

@@ -10,7 +10,7 @@ from liax_jax.cli.parsing import Parser
 from liax_jax.log import show_messages
 
 # Modules of this package with a `register(commands)`, in the order of --help.
-_COMMANDS = ("animate", "edit", "motion", "batch", "convert", "info", "prepare")
+_COMMANDS = ("animate", "edit", "motion", "batch", "convert", "info", "prepare", "plan")
 
 
 def _parser() -> Parser:

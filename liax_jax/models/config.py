@@ -5,6 +5,10 @@ import dataclasses
 FAMILIES = ("lia_x", "lia")
 FLOW_INITS = ("published", "identity")
 DTYPES = ("float32", "bfloat16")
+REMATS = ("none", "blocks", "levels")
+# Fields that change how the numbers are computed or where training starts, and nothing that is
+# saved: a model with others of these is the same model.
+ARITHMETIC_FIELDS = ("dtype", "flow_init", "scan_blocks", "remat")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +31,10 @@ class ModelConfig:
       use_mask: whether the flow generator's masks hide parts of the warped features; without, they
         are 1 everywhere (an ablation: the same parameters, of which those of the mask do nothing).
       dtype: arithmetic of the convolutions, "float32" or "bfloat16"; parameters stay float32.
+      scan_blocks: compile the blocks of a level once, as a loop (LIA-X only): the same numbers,
+        less to compile.
+      remat: what the backward pass computes again, to keep less: "none"; "blocks", the insides of
+        residual blocks; "levels", all of a level of encoder, flow generator and renderer besides.
 
     Raises:
       ValueError: names the field, its value and what it may be.
@@ -43,6 +51,8 @@ class ModelConfig:
     flow_init: str = "published"
     use_mask: bool = True
     dtype: str = "float32"
+    scan_blocks: bool = False
+    remat: str = "none"
 
     def __post_init__(self):
         def require(condition: bool, field: str, needs: str) -> None:
@@ -53,8 +63,10 @@ class ModelConfig:
             ("family", FAMILIES),
             ("flow_init", FLOW_INITS),
             ("dtype", DTYPES),
+            ("remat", REMATS),
         ):
             require(getattr(self, field) in allowed, field, f"choose one of {', '.join(allowed)}")
+        require(isinstance(self.scan_blocks, bool), "scan_blocks", "must be True or False")
         r = self.resolution
         require(
             isinstance(r, int) and r >= 32 and r & (r - 1) == 0,

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from liax_jax.layers import ConvAct, DownResidualBlock, EqualizedConv, EqualizedDense
 from liax_jax.models.config import ModelConfig
+from liax_jax.models.residual_blocks import maybe_remat
 
 
 class Encoder(nn.Module):
@@ -31,7 +32,7 @@ class Encoder(nn.Module):
         features = {size: x}
         while size > 4:
             hidden = config.channels(size // 2 if config.family == "lia_x" else size)
-            block = DownResidualBlock(
+            block = maybe_remat(DownResidualBlock, config)(
                 config.channels(size // 2), hidden, dtype=dtype, name=f"block_{size}"
             )
             x, size = block(x), size // 2

@@ -1,5 +1,7 @@
 """Optical-flow generator G_f: navigated code → flows and masks that warp the source (eq. 4)."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 from liax_jax import ops
 from liax_jax.layers import FlowBlock, ModulatedConv, StyledConv, normal_init
 from liax_jax.models.config import ModelConfig
+from liax_jax.models.residual_blocks import maybe_remat, residual_blocks
 
 # Mask logit of the identity start: sigmoid(3) ≈ 0.95 of the warped features pass.
 OPEN_MASK_LOGIT = 3.0
@@ -58,20 +61,35 @@ class FlowGenerator(nn.Module):
         h = StyledConv(channels, dtype=dtype, name="styled_4")(h, style)
         out: dict[str, jax.Array] = {}
         flow = None
+        run_level = maybe_remat(FlowGenerator._level, config, static_argnums=(1,))
         for r in config.levels:
-            channels = config.channels(r)
-            h = StyledConv(channels, up=True, dtype=dtype, name=f"up_{r}")(h, style)
-            if config.family == "lia_x":
-                for i in range(config.num_blocks):
-                    h = FlowBlock(config.groups, dtype=dtype, name=f"block_{r}_{i}")(h, style)
-            else:
-                h = StyledConv(channels, dtype=dtype, name=f"styled_{r}")(h, style)
-            flow = ToFlow(config, name=f"to_flow_{r}")(h, style, flow)
-            grid = ops.identity_grid(r) + jnp.tanh(flow[..., :2])
-            logit = flow[..., 2:]
-            mask = jax.nn.sigmoid(logit) if config.use_mask else jnp.ones_like(logit)
-            gate = mask.astype(dtype)
-            warped = gate * ops.bilinear_warp(features[r], grid, config.align_corners)
-            h = warped + (1 - gate) * h
-            out |= {f"flow/{r}": flow, f"grid/{r}": grid, f"mask/{r}": mask, f"warped/{r}": warped}
+            h, level = run_level(self, r, h, style, features[r], flow)
+            flow = level["flow"]
+            out |= {f"{name}/{r}": value for name, value in level.items()}
         return out
+
+    def _level(
+        self,
+        r: int,
+        h: jax.Array,
+        style: jax.Array,
+        features: jax.Array,
+        coarser_flow: jax.Array | None,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """(b, r/2, r/2, c') → (b, r, r, c) and what the level computed, by name."""
+        config, dtype = self.config, jnp.dtype(self.config.dtype)
+        channels = config.channels(r)
+        h = StyledConv(channels, up=True, dtype=dtype, name=f"up_{r}")(h, style)
+        if config.family == "lia_x":
+            block = partial(FlowBlock, config.groups, dtype=dtype)
+            h = residual_blocks(self, block, r, h, style)
+        else:
+            h = StyledConv(channels, dtype=dtype, name=f"styled_{r}")(h, style)
+        flow = ToFlow(config, name=f"to_flow_{r}")(h, style, coarser_flow)
+        grid = ops.identity_grid(r) + jnp.tanh(flow[..., :2])
+        logit = flow[..., 2:]
+        mask = jax.nn.sigmoid(logit) if config.use_mask else jnp.ones_like(logit)
+        gate = mask.astype(dtype)
+        warped = gate * ops.bilinear_warp(features, grid, config.align_corners)
+        h = warped + (1 - gate) * h
+        return h, {"flow": flow, "grid": grid, "mask": mask, "warped": warped}

@@ -123,6 +123,17 @@ def random_vgg19(seed: int = 0) -> VGGParams:
     return params
 
 
+def abstract_vgg19() -> dict[str, dict[str, jax.ShapeDtypeStruct]]:
+    """Shapes and types of the parameters, without weights."""
+    return {
+        name: {
+            "kernel": jax.ShapeDtypeStruct((3, 3, inputs, outputs), jnp.float32),
+            "bias": jax.ShapeDtypeStruct((outputs,), jnp.float32),
+        }
+        for name, _, inputs, outputs in _layers()
+    }
+
+
 def load_vgg19(path: str | Path) -> VGGParams:
     """Reads torchvision's VGG19 weights and logs their SHA-256.
 

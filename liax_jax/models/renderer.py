@@ -1,5 +1,7 @@
 """Rendering network G_r: warped features → image (eq. 4)."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 from liax_jax import ops
 from liax_jax.layers import ConvAct, RenderBlock, UpConvAct
 from liax_jax.models.config import ModelConfig
+from liax_jax.models.residual_blocks import maybe_remat, residual_blocks
 
 
 class ToRGB(nn.Module):
@@ -36,17 +39,21 @@ class Renderer(nn.Module):
           image: (b, R, R, 3) float32, not squashed: clip to [-1, 1] when writing pictures.
           out: "rgb/r" (b, r, r, 3), the picture accumulated up to each level.
         """
-        config, dtype = self.config, jnp.dtype(self.config.dtype)
         out: dict[str, jax.Array] = {}
         rgb = y = None
-        for r in config.levels:
-            x = warped[r]
-            if config.family == "lia_x":
-                if y is not None:
-                    x = x + UpConvAct(config.channels(r), dtype=dtype, name=f"up_{r}")(y)
-                for i in range(config.num_blocks):
-                    x = RenderBlock(dtype=dtype, name=f"block_{r}_{i}")(x)
-                y = x
-            rgb = ToRGB(name=f"to_rgb_{r}")(x, rgb)
+        run_level = maybe_remat(Renderer._level, self.config, static_argnums=(1,))
+        for r in self.config.levels:
+            y, rgb = run_level(self, r, warped[r], y, rgb)
             out[f"rgb/{r}"] = rgb
-        return out[f"rgb/{config.resolution}"], out
+        return out[f"rgb/{self.config.resolution}"], out
+
+    def _level(
+        self, r: int, x: jax.Array, coarser: jax.Array | None, coarser_rgb: jax.Array | None
+    ) -> tuple[jax.Array | None, jax.Array]:
+        """(b, r, r, c) → features (b, r, r, c), None in LIA, and picture (b, r, r, 3)."""
+        config, dtype, y = self.config, jnp.dtype(self.config.dtype), None
+        if config.family == "lia_x":
+            if coarser is not None:
+                x = x + UpConvAct(config.channels(r), dtype=dtype, name=f"up_{r}")(coarser)
+            y = x = residual_blocks(self, partial(RenderBlock, dtype=dtype), r, x)
+        return y, ToRGB(name=f"to_rgb_{r}")(x, coarser_rgb)

@@ -116,7 +116,9 @@ def gather(params: Any, mesh: Mesh | None, dtype: str) -> Any:
             return used
         # Cast where it is split, then gathered: half the bytes in bfloat16.
         used = jax.lax.with_sharding_constraint(used, split_over(mesh, param.shape))
-        return jax.lax.with_sharding_constraint(used, replicated(mesh))
+        used = jax.lax.with_sharding_constraint(used, replicated(mesh))
+        # Else XLA moves it into the loops over a level's blocks, and gathers twice.
+        return jax.lax.optimization_barrier(used)
 
     return jax.tree.map(whole, params)
 

@@ -1,0 +1,1 @@
+"""What a training step needs on hardware that isn't there: compiled ahead of time, and read."""
