@@ -130,7 +130,7 @@ def _asked(config: ConfigDict, target: Target, versions: Mapping[str, str]) -> s
 
 
 def _source_digest() -> str:
-    """Of the files that the training step is made of, and of those that read what it compiles to."""
+    """Of the files that make the training step, and of those that read what it compiles to."""
     root, digest = Path(liax_jax.__file__).parent, hashlib.sha256()
     files = [root / "ops.py", root / "layers.py", root / "losses.py"]
     for package in ("models", "metrics", "training", "planning"):
