@@ -68,14 +68,20 @@ def _settings(
 
 def rows() -> list[Row]:
     """All rows, the most wanted first."""
-    large_v5e = (_settings(256, 16), _settings(256, 16, "blocks"), _settings(256, 256, "levels"))
+    large_v5e = (_settings(256, 16, "blocks"), _settings(256, 16, "levels"))
     large_gpu = (_settings(64, 8, "none", 4), _settings(64, 8, "blocks", 8))
     found = [
         Row("large", 512, "v5e:16x16", large_v5e),
         Row("large", 512, "a100-80gb:1x8", large_gpu),
         Row("large", 512, "v5p:4x4x8", (_settings(256, 16),)),
     ]
-    for devices, target in ((16, "4x4"), (256, "16x16"), (1024, "16x16*4"), (64, "8x8"), (1, "1x1")):
+    for devices, target in (
+        (16, "4x4"),
+        (256, "16x16"),
+        (1024, "16x16*4"),
+        (64, "8x8"),
+        (1, "1x1"),
+    ):
         settings = _settings(2 * devices, min(16, devices))
         found.append(Row("base", 256, f"v5e:{target}", (settings,), "growth"))
     found += [

@@ -24,7 +24,6 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 import liax_jax
-from liax_jax.log import logger
 from liax_jax.planning.targets import Target
 
 # Fields that the training step doesn't see.
@@ -130,7 +129,7 @@ def _asked(config: ConfigDict, target: Target, versions: Mapping[str, str]) -> s
 
 
 def _source_digest() -> str:
-    """Of the files that the training step is made of, and of those that read what it compiles to."""
+    """Of the files that make the training step, and of those that read what it compiles to."""
     root, digest = Path(liax_jax.__file__).parent, hashlib.sha256()
     files = [root / "ops.py", root / "layers.py", root / "losses.py"]
     for package in ("models", "metrics", "training", "planning"):
@@ -156,6 +155,8 @@ def _environment(target: Target, more: Mapping[str, str]) -> dict[str, str]:
     ]
     if target.chip.platform == "cpu":
         flags.append(f"--xla_force_host_platform_device_count={target.num_devices}")
+        if more:
+            flags.append("--xla_backend_optimization_level=0")
     environment = os.environ | more
     environment |= {
         "XLA_FLAGS": " ".join(flags),
@@ -230,7 +231,8 @@ def _wait(process: subprocess.Popen, log_path: Path, target: Target, seconds: fl
                 bar.set_description_str(f"{target.text}: {phase}", refresh=False)
                 if bar.disable:
                     elapsed = time.monotonic() - started
-                    logger.info("%s: %s (%.0f s)", target.text, phase, elapsed)
+                    # Not on stdout, which is the plan's.
+                    tqdm.write(f"{target.text}: {phase} ({elapsed:.0f} s)", file=sys.stderr)
             bar.refresh()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=1.0)

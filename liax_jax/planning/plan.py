@@ -210,7 +210,7 @@ def changed(config: ConfigDict, fields: Mapping[str, Any]) -> ConfigDict:
     Raises:
       ValueError: there is no such field, or it takes values of another type; names it.
     """
-    copy = config.copy_and_resolve_references()
+    copy = config.copy_and_resolve_references().lock()
     for name, value in fields.items():
         try:
             copy.update_from_flattened_dict({name: value})

@@ -62,7 +62,7 @@ class GpuFacts:
     features: str
 
 
-_CLOUD_TPU = "Google Cloud TPU documentation, system architecture, "
+_GOOGLE = "Google Cloud TPU documentation, "
 _SQUARE = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
 # Of 80 (141) GB, what nvidia-smi shows, less 0.6 GiB for the CUDA context and its libraries. A
 # program gets it with XLA_PYTHON_CLIENT_MEM_FRACTION=0.99 only; JAX takes 75 % by default.
@@ -74,20 +74,37 @@ _HOPPER = GpuFacts(
 _HOPPER_141 = dataclasses.replace(_HOPPER, memory_bytes=151397597184)
 # Between nodes: one 200 Gbit/s (A100) or 400 Gbit/s (H100, H200) adapter per GPU, as in NVIDIA's
 # DGX systems. Between slices: the data-centre network of a host, shared by its chips.
-# TPU memory: published capacity less what the compiler keeps for itself (its message says 15.75 of
-# 16 GiB on v5e); the compiler is the judge of what fits.
+# TPU memory: published capacity less what its compiler keeps for itself: 15.75 of 16 GiB on v5e,
+# as it says where a program doesn't fit. The others are taken to keep as much.
+_KEPT = GIB // 4
 CHIPS = {
-    "v4": Chip(
-        "tpu", "TPU v4", 275e12, 32 * GIB, 1228e9, 300e9, 6.25e9, _CLOUD_TPU + "v4", 3
-    ),
+    "v4": Chip("tpu", "TPU v4", 275e12, 32 * GIB - _KEPT, 1228e9, 300e9, 6.25e9, _GOOGLE + "v4", 3),
     "v5e": Chip(
-        "tpu", "TPU v5e", 197e12, 16 * GIB, 819e9, 200e9, 3.125e9, _CLOUD_TPU + "v5e", 2, _SQUARE
+        "tpu",
+        "TPU v5e",
+        197e12,
+        16 * GIB - _KEPT,
+        819e9,
+        200e9,
+        3.125e9,
+        _GOOGLE + "v5e",
+        2,
+        _SQUARE,
     ),
     "v5p": Chip(
-        "tpu", "TPU v5p", 459e12, 95 * GIB, 2765e9, 600e9, 6.25e9, _CLOUD_TPU + "v5p", 3
+        "tpu", "TPU v5p", 459e12, 95 * GIB - _KEPT, 2765e9, 600e9, 6.25e9, _GOOGLE + "v5p", 3
     ),
     "v6e": Chip(
-        "tpu", "TPU v6e", 918e12, 32 * GIB, 1638e9, 400e9, 6.25e9, _CLOUD_TPU + "v6e", 2, _SQUARE
+        "tpu",
+        "TPU v6e",
+        918e12,
+        32 * GIB - _KEPT,
+        1638e9,
+        400e9,
+        6.25e9,
+        _GOOGLE + "v6e",
+        2,
+        _SQUARE,
     ),
     "a100-80gb": Chip(
         "cuda",

@@ -75,10 +75,9 @@ def make_train_step(
         }
 
         def gradients_of(micro_batch: Batch):
-            gradients, metrics = _gradients(
-                config, animator, discriminator, params, state.step, micro_batch, frozen
+            return _gradients(
+                config, animator, discriminator, params, state.step, micro_batch, frozen, mesh
             )
-            return sharding.scatter(gradients, mesh), metrics
 
         gradients, metrics = _accumulate(gradients_of, batch, config.accumulation_steps, mesh)
         norms = {name: optax.tree.norm(gradient) for name, gradient in gradients.items()}
@@ -162,6 +161,7 @@ def _gradients(
     step: jax.Array,
     batch: Batch,
     frozen: Any,
+    mesh: Mesh | None,
 ) -> tuple[dict[str, Params], Metrics]:
     """Gradients of both networks by name, and metrics, from one forward pass of the generator."""
     source, driving = batch["source"], batch["driving"]
@@ -181,9 +181,15 @@ def _gradients(
     if discriminator is not None and "discriminator" in params:
         discriminator_gradient = jax.grad(_discriminator_loss, has_aux=True)
         gradients["discriminator"], more = discriminator_gradient(
-            params["discriminator"], config, discriminator, step, image, driving
+            params["discriminator"], discriminator, image, driving
         )
         metrics |= more
+    gradients = sharding.scatter(gradients, mesh)
+    if "discriminator" in gradients and config.discriminator.r1_weight:
+        metrics["loss/r1"], gradient = _lazy_r1(
+            params["discriminator"], config, discriminator, step, driving, mesh
+        )
+        gradients["discriminator"] = jax.tree.map(jnp.add, gradients["discriminator"], gradient)
     return gradients, metrics
 
 
@@ -215,35 +221,53 @@ def _generator_loss(
 
 
 def _discriminator_loss(
-    params: Params,
-    config: ConfigDict,
-    discriminator: Discriminator,
-    step: jax.Array,
-    fake: jax.Array,
-    real: jax.Array,
+    params: Params, discriminator: Discriminator, fake: jax.Array, real: jax.Array
 ):
-    """softplus(D(x̂)) + softplus(−D(x_d)), plus lazy R1: γ/2·‖∇D‖²·interval every n-th step."""
+    """softplus(D(x̂)) + softplus(−D(x_d))."""
 
     def score(x):
         return discriminator.apply({"params": params}, x)
 
     fake_logits, real_logits = score(jax.lax.stop_gradient(fake)), score(real)
     total = losses.adversarial_discriminator(fake_logits, real_logits).mean()
-    metrics = {
+    return total, {
         "loss/discriminator": total,
         "discriminator/real": real_logits.mean(),
         "discriminator/fake": fake_logits.mean(),
     }
+
+
+def _lazy_r1(
+    params: Params,
+    config: ConfigDict,
+    discriminator: Discriminator,
+    step: jax.Array,
+    real: jax.Array,
+    mesh: Mesh | None,
+) -> tuple[jax.Array, Params]:
+    """Lazy R1, γ/2·‖∇D‖²·interval every n-th step: the penalty and its gradient, else zeros.
+
+    The gradient is taken inside of the conditional. One taken through it would hand activations of
+    the whole batch from one conditional to the next, and XLA gathers those on every device.
+    """
     fields = config.discriminator
-    if fields.r1_weight:
-        penalty = jax.lax.cond(
-            step % fields.r1_interval == 0,
-            lambda: losses.r1_penalty(score, real).mean(),
-            lambda: jnp.zeros(()),
-        )
-        total = total + fields.r1_weight / 2 * fields.r1_interval * penalty
-        metrics["loss/r1"] = penalty
-    return total, metrics
+
+    def penalty(params):
+        def score(x):
+            return discriminator.apply({"params": params}, x)
+
+        mean = losses.r1_penalty(score, real).mean()
+        return fields.r1_weight / 2 * fields.r1_interval * mean, mean
+
+    def due():
+        (_, mean), gradient = jax.value_and_grad(penalty, has_aux=True)(params)
+        return mean, sharding.scatter(gradient, mesh)
+
+    def not_due():
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return jnp.zeros(()), sharding.scatter(zeros, mesh)
+
+    return jax.lax.cond(step % fields.r1_interval == 0, due, not_due)
 
 
 def _model_metrics(image: jax.Array, out: dict[str, jax.Array], driving: jax.Array) -> Metrics:

@@ -67,7 +67,7 @@ def test_every_published_figure_has_a_source_and_a_sane_size():
     for kind, chip in CHIPS.items():
         if kind != "cpu":
             assert chip.source and 100e12 < chip.peak_flops < 5e15, kind
-            assert 16 * 2**30 <= chip.hbm_bytes < 200 * 2**30, kind
+            assert 15 * 2**30 <= chip.hbm_bytes < 200 * 2**30, kind
             assert chip.outside_bandwidth < chip.link_bandwidth < chip.hbm_bandwidth, kind
         if chip.gpu:
             assert chip.hbm_bytes < chip.gpu.memory_bytes
