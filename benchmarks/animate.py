@@ -30,12 +30,12 @@ from benchmarks.measure import (
     report,
 )
 from liax_jax.animation.animator import Animator, load
-from liax_jax.animation.directions import DirectionCard
 from liax_jax.animation.pictures import write_picture
 from liax_jax.animation.produce import animate_file
 from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.video_io import write_video
+from liax_jax.directions import DirectionCard
 from liax_jax.model_files import ModelRecord, fingerprint, save_model
 from liax_jax.models import ModelConfig
 from liax_jax.runtime import keep_freed_memory

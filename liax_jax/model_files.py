@@ -18,7 +18,7 @@ import numpy as np
 from flax import traverse_util
 
 from liax_jax import convert
-from liax_jax.animation.directions import CARD_NAME, RELEASED_LIA_X, DirectionCard, read_card
+from liax_jax.directions import CARD_NAME, RELEASED_LIA_X, DirectionCard, read_card
 from liax_jax.log import logger
 from liax_jax.model_record import (
     FAMILY_NAMES,

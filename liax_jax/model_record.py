@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from liax_jax.animation.directions import DirectionCard
+from liax_jax.directions import DirectionCard
 from liax_jax.models import ModelConfig
 from liax_jax.models.config import ARITHMETIC_FIELDS
 

@@ -12,9 +12,9 @@ import pytest
 
 from configs import default
 from liax_jax import model_files
-from liax_jax.animation.directions import RELEASED_LIA_X, Direction, DirectionCard
 from liax_jax.checkpoint import Checkpoints, claim_workdir
 from liax_jax.convert import checked_parameters, parameter_shapes, to_torch_state_dict
+from liax_jax.directions import RELEASED_LIA_X, Direction, DirectionCard
 from liax_jax.model_files import (
     ModelFileError,
     ModelRecord,

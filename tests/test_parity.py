@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from liax_jax.animation.animator import load
-from liax_jax.animation.directions import DirectionCard
 from liax_jax.convert import from_torch_state_dict
+from liax_jax.directions import DirectionCard
 from liax_jax.model_files import ModelRecord, fingerprint, save_model
 from liax_jax.models import AnimatorModule
 

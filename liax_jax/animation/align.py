@@ -12,8 +12,8 @@ import dataclasses
 import numpy as np
 
 from liax_jax.animation.animator import Animator
-from liax_jax.animation.directions import DirectionError
 from liax_jax.animation.portrait import Portrait
+from liax_jax.directions import DirectionError
 
 # A direction whose share of the edit changes the picture by less than this (RMS over pixels, on
 # [0, 255]) is left out: nobody would see it. Of the others, the most visible ones are kept until

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from liax_jax import ops
-from liax_jax.animation.directions import DirectionCard, Edits
 from liax_jax.animation.portrait import Portrait, transferred_alpha
+from liax_jax.directions import DirectionCard, Edits
 from liax_jax.model_files import ModelRecord, load_model
 from liax_jax.models import AnimatorModule, ModelConfig
 

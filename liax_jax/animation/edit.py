@@ -10,7 +10,6 @@ from tqdm import tqdm
 
 from liax_jax.animation.animator import TRAVERSAL_VALUES
 from liax_jax.animation.cut_video import CutVideo
-from liax_jax.animation.directions import Edits
 from liax_jax.animation.framing import WHOLE_OR_FACE, Framing
 from liax_jax.animation.pictures import over_background, write_picture
 from liax_jax.animation.produce import (
@@ -21,6 +20,7 @@ from liax_jax.animation.produce import (
 )
 from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.video_io import write_video
+from liax_jax.directions import Edits
 from liax_jax.faces import crops
 from liax_jax.visualization import SideBySide, image_grid, label_strip, upscale
 

@@ -16,12 +16,12 @@ from tqdm import tqdm
 
 from liax_jax.animation import frames_out
 from liax_jax.animation.align import Alignment, align
-from liax_jax.animation.directions import Edits
 from liax_jax.animation.driving import Driving
 from liax_jax.animation.framing import Cutout, Framing, cut_out
 from liax_jax.animation.pictures import Picture, over_background, read_picture, write_picture
 from liax_jax.animation.portrait import Portrait, transferred_alpha
 from liax_jax.animation.streaming import FrameStream, closing, in_background
+from liax_jax.directions import Edits
 from liax_jax.faces import crops
 from liax_jax.log import logger
 from liax_jax.visualization import SideBySide, image_grid, upscale

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from liax_jax.cli.parsing import Commands, add_command
 
 if TYPE_CHECKING:
-    from liax_jax.animation.directions import DirectionCard
+    from liax_jax.directions import DirectionCard
     from liax_jax.model_files import ModelFile
 
 _DESCRIPTION = """\
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _chosen_card(choice: str, model: "ModelFile") -> "DirectionCard":
-    from liax_jax.animation.directions import DirectionCard, read_card
+    from liax_jax.directions import DirectionCard, read_card
 
     if choice == "none":
         return DirectionCard(model.record.config.num_vectors)

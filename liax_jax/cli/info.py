@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from liax_jax.cli.parsing import Commands, add_command
 
 if TYPE_CHECKING:
-    from liax_jax.animation.directions import DirectionCard
+    from liax_jax.directions import DirectionCard
     from liax_jax.model_files import ModelFile
 
 _DESCRIPTION = """\
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
 
 def summary(model: "ModelFile") -> list[str]:
     """A line for each property of a model."""
-    from liax_jax.animation.directions import RELEASED_LIA_X
+    from liax_jax.directions import RELEASED_LIA_X
     from liax_jax.model_files import num_parameters
     from liax_jax.model_record import FAMILY_NAMES
 
@@ -59,7 +59,7 @@ def summary(model: "ModelFile") -> list[str]:
     size = f"width {config.width:g}"
     if config.family == "lia_x":
         size += f", {config.num_blocks} block{'s' * (config.num_blocks != 1)} a level"
-    named = len(record.card.directions)
+    named = len(record.card.named)
     names = f"{named} named" if named else "none named"
     if record.card == RELEASED_LIA_X:
         names += " as the released LIA-X's, which has the size of this model"
@@ -78,7 +78,7 @@ def summary(model: "ModelFile") -> list[str]:
 
 
 def _direction_lines(card: "DirectionCard") -> list[str]:
-    """The named directions as a table."""
+    """The directions with a name or a measured range, as a table."""
     if not card.directions:
         return []
     rows = [("index", "name", "group", "useful range", "meaning")]

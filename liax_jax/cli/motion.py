@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from liax_jax.animation import motion_editing
-from liax_jax.animation.directions import DirectionCard, read_card
 from liax_jax.animation.motion import Motion, MotionError, load_motion, save_motion
 from liax_jax.cli.motion_extract import add_extract
 from liax_jax.cli.parsing import Commands, add_command
+from liax_jax.directions import DirectionCard, read_card
 
 _DESCRIPTION = """\
 Motion as a file: the motion coefficients of a driving video (.npz), shown and edited.
@@ -316,7 +316,7 @@ def _show(args: argparse.Namespace) -> None:
             print(f"  {'moves most':24} {'first':>8} {'lowest':>8} {'highest':>8} {'spread':>8}")
         for i in strongest:
             direction = card.find(int(i))
-            known = direction in card.directions
+            known = direction in card.named
             name = f"{i} {direction.name}" if known else str(i)
             values = (motion.alpha[0, i], low[i], high[i], spread[i])
             print(f"  {name:24}" + "".join(f" {value:8.3f}" for value in values))

@@ -42,7 +42,7 @@ def residual_blocks(
     Returns:
       (b, r, r, c).
     """
-    config: ModelConfig = parent.config  # type: ignore[attr-defined]
+    config: ModelConfig = parent.config
     names = [f"block_{resolution}_{i}" for i in range(config.num_blocks)]
     known = all(parent.has_variable("params", name) for name in names)
     scanned = config.scan_blocks and len(names) > 1
@@ -60,7 +60,7 @@ def residual_blocks(
     if config.remat != "none":
         # Inside of a scan the compiler can't merge the second computation with the first anyway.
         run = jax.checkpoint(run, prevent_cse=not scanned)
-    each = [parent.get_variable("params", name) for name in names]
+    each: list[Any] = [parent.get_variable("params", name) for name in names]
     if not scanned:
         for params in each:
             x = run(x, params)

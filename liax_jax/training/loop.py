@@ -18,6 +18,7 @@ from liax_jax.evaluation import make_reenactment_fns, write_reenactment_video
 from liax_jax.evaluation_report import explain_full_disk
 from liax_jax.log import logger
 from liax_jax.models import perceptual
+from liax_jax.motion_ranges import coefficients_of_clips, useful_ranges, write_card
 from liax_jax.training import distributed, health, sharding
 from liax_jax.training.clock import StepClock
 from liax_jax.training.flops import program_flops
@@ -191,6 +192,11 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
                     checkpoints.save(state)
         _stop_if_diverged(previous, int(state.step), config)
         checkpoints.save(state)
+        # Whoever ends a run by SIGTERM doesn't wait for long.
+        if int(state.step) > first_step and stopped_by != "SIGTERM":
+            params = pictures.params(state)
+            if first_process:
+                _write_ranges(config, workdir, params, train_clips)
     batches.close()
     logger.info("%s at step %d of %d; saved in %s", reason, state.step, config.train_steps, workdir)
     if stopped_by == "SIGTERM" and int(state.step) < config.train_steps:
@@ -206,6 +212,15 @@ def _out_of_time(clock: StepClock, step: int, config: ConfigDict) -> bool:
         return clock.out_of_time()
     due = _due(step, config.log_every or config.checkpoint_every, config.train_steps)
     return due and distributed.agreed(clock.out_of_time())
+
+
+def _write_ranges(config: ConfigDict, workdir: Path, params: Any, clips: ClipSet) -> None:
+    """Leaves a direction card: how far each direction moves within the clips trained on."""
+    animator, _ = build_networks(config)
+    read = make_reenactment_fns(animator, params).coefficients
+    reach = useful_ranges(coefficients_of_clips(read, clips))
+    with writing_to(workdir):
+        write_card(workdir, reach)
 
 
 def _due(step: int, interval: int, last: int) -> bool:

@@ -185,7 +185,7 @@ def _gradients(
         )
         metrics |= more
     gradients = sharding.scatter(gradients, mesh)
-    if "discriminator" in gradients and config.discriminator.r1_weight:
+    if discriminator is not None and "discriminator" in params and config.discriminator.r1_weight:
         metrics["loss/r1"], gradient = _lazy_r1(
             params["discriminator"], config, discriminator, step, driving, mesh
         )

@@ -3,7 +3,7 @@
 import pytest
 
 from liax_jax.animation.animator import Animator
-from liax_jax.animation.directions import Direction, DirectionCard
+from liax_jax.directions import Direction, DirectionCard
 from liax_jax.model_files import ModelRecord
 
 CARD = DirectionCard(

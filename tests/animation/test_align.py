@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from liax_jax.animation.align import align, parse_align
-from liax_jax.animation.directions import DirectionError
+from liax_jax.directions import DirectionError
 
 
 @pytest.fixture(scope="module")

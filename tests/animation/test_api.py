@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from liax_jax.animation.animator import TRAVERSAL_VALUES, Animator
-from liax_jax.animation.directions import DirectionCard, DirectionError
+from liax_jax.directions import DirectionCard, DirectionError
 
 
 @pytest.fixture(scope="module")

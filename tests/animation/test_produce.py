@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from liax_jax.animation import edit, produce
-from liax_jax.animation.directions import DirectionError
 from liax_jax.animation.driving import Driving, extract_motion
 from liax_jax.animation.framing import Framing
 from liax_jax.animation.motion import MotionError, save_motion
 from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.video_io import probe, read_video, write_video
+from liax_jax.directions import DirectionError
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liax_jax.animation.directions import Direction, DirectionCard
 from liax_jax.cli import main
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.video_io import probe, write_video
+from liax_jax.directions import Direction, DirectionCard
 from liax_jax.model_files import ModelRecord, fingerprint, save_model
 
 

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from liax_jax.animation.directions import Direction, DirectionCard
 from liax_jax.cli import main
 from liax_jax.convert import to_torch_state_dict
+from liax_jax.directions import Direction, DirectionCard
 from liax_jax.model_files import ModelRecord, fingerprint, load_model, save_model
 from liax_jax.models import ModelConfig
 from liax_jax.weights import read_weights, write_weights

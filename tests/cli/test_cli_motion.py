@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from liax_jax.animation import motion_editing
-from liax_jax.animation.directions import Direction, DirectionCard
 from liax_jax.animation.motion import Motion, MotionError, load_motion, save_motion
 from liax_jax.cli import motion as motion_command
 from liax_jax.cli.parsing import Parser
+from liax_jax.directions import Direction, DirectionCard
 
 CARD = DirectionCard(4, (Direction(1, "smile", "mouth"), Direction(3, "yaw", "pose")))
 

@@ -24,6 +24,7 @@ from benchmarks.kill_and_resume import (
     start_training,
 )
 from liax_jax.data.video_io import probe
+from liax_jax.directions import read_card
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_STEP = tiny.get_config().train_steps
@@ -107,6 +108,9 @@ def test_a_run_leaves_its_artefacts(uninterrupted):
     assert all(line["images_per_second"] > 0 for line in lines)
     assert all(0 <= line["data_wait_share"] <= 1 for line in lines)
     assert next((uninterrupted / "tensorboard").iterdir()).stat().st_size > 1000
+    low, high = read_card(uninterrupted / "directions.json").coefficient_bounds()
+    np.testing.assert_array_equal(low, -high)
+    assert np.all((high >= 0.05) & (high < 5)) and len(set(high.tolist())) > 1
     with Image.open(uninterrupted / "panels" / "00000024.png") as panel:
         # Eight rows, four of clips trained on and four of unseen ones; six columns.
         assert panel.height > 8 * 128 and panel.width > 6 * 128

@@ -27,6 +27,11 @@ class DirectionError(ValueError):
     """A direction or a value that the card doesn't allow, with what it does."""
 
 
+def default_name(index: int) -> str:
+    """What a direction is called that nobody has named."""
+    return f"direction_{index}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Direction:
     """One named motion vector.
@@ -91,10 +96,15 @@ class DirectionCard:
         if taken:
             raise DirectionError(f"{sorted(taken)[0]!r} names a group and can't name a direction")
 
+    @property
+    def named(self) -> tuple[Direction, ...]:
+        """The directions that somebody has named; others may have a measured range."""
+        return tuple(d for d in self.directions if d.name != default_name(d.index))
+
     def at(self, index: int) -> Direction:
         """The direction of this index, in its named sense; unnamed ones get the default range."""
         by_index = {d.index: d for d in self.directions}
-        return by_index.get(self._checked_index(index), Direction(index, f"direction_{index}"))
+        return by_index.get(self._checked_index(index), Direction(index, default_name(index)))
 
     def find(self, name_or_index: str | int) -> Direction:
         """The direction of a name, in its named sense, or of an index, in the coefficient's own.

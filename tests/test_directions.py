@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from liax_jax.animation.directions import (
+from liax_jax.directions import (
     RELEASED_LIA_X,
     Direction,
     DirectionCard,

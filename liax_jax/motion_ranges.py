@@ -1,0 +1,75 @@
+"""Useful ranges of a trained model's directions, from how far they move within real clips."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from liax_jax.data.clips import ClipSet
+from liax_jax.directions import CARD_NAME, Direction, DirectionCard, default_name, read_card
+
+MAX_CLIPS, FRAMES_PER_CLIP = 48, 16
+# Of all pairs of frames of one clip, so many per cent differ by less along a direction.
+WITHIN_PERCENT = 98.0
+_SMALLEST_RANGE = 0.05
+
+
+def coefficients_of_clips(
+    coefficients: Callable[[jax.Array], jax.Array], clips: ClipSet
+) -> list[np.ndarray]:
+    """Coefficients (t, M) of frames spread over clips that are spread over the set.
+
+    Args:
+      coefficients: (b, R, R, 3) float32 in [-1, 1] → (b, M).
+      clips: at most 48 of them are read, 16 frames of each.
+    """
+    found = []
+    for clip in np.unique(np.linspace(0, len(clips) - 1, MAX_CLIPS).round().astype(int)):
+        # As many frames of every clip: one program. Short clips repeat some.
+        times = np.linspace(0, clips.lengths[clip] - 1, FRAMES_PER_CLIP).round().astype(int)
+        frames = np.stack([clips.frame(int(clip), int(t)) for t in times])
+        found.append(np.asarray(coefficients(jnp.asarray(frames, jnp.float32) / 127.5 - 1)))
+    return found
+
+
+def useful_ranges(coefficients: list[np.ndarray]) -> np.ndarray:
+    """(M,): how far each direction moves between frames of one clip, for 98 % of their pairs.
+
+    Args:
+      coefficients: one array (t, M) a clip.
+    """
+    within = [
+        np.abs(values[:, None] - values[None]).reshape(-1, values.shape[1])
+        for values in coefficients
+    ]
+    reach = np.percentile(np.concatenate(within), WITHIN_PERCENT, axis=0)
+    return np.maximum(reach, _SMALLEST_RANGE)
+
+
+def card_with_ranges(card: DirectionCard, reach: np.ndarray) -> DirectionCard:
+    """The card with a measured range, ± `reach` (M,), for every direction that nobody has named."""
+    named = {d.index: d for d in card.named}
+    measured = (
+        named.get(i)
+        or Direction(i, default_name(i), low=-round(float(r), 3), high=round(float(r), 3))
+        for i, r in enumerate(reach)
+    )
+    return DirectionCard(card.num_vectors, tuple(measured))
+
+
+def write_card(folder: Path, reach: np.ndarray) -> DirectionCard:
+    """Writes or renews the folder's direction card; names and ranges that somebody gave stay.
+
+    Raises:
+      DirectionError: there is a card that can't be read.
+      OSError: the folder can't be written to.
+    """
+    path = folder / CARD_NAME
+    before = read_card(path) if path.exists() else DirectionCard(len(reach))
+    card = card_with_ranges(before, reach)
+    partial = path.with_suffix(".partial")
+    partial.write_text(card.to_json())
+    partial.replace(path)
+    return card
