@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,9 +43,13 @@ _TOOLCHAINS = {
 QUICK = {
     "tpu": {"JAX_OPTIMIZATION_LEVEL": "O0"},
     "cpu": {"JAX_OPTIMIZATION_LEVEL": "O0"},
-    "cuda": {},
+    # Not for speed. XLA of jaxlib 0.10.2 ends in a failed check when it fuses some of this model's
+    # matrix products (triton_tiling_propagation.cc); a run on such a GPU needs the flag as well.
+    "cuda": {"XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false"},
 }
 _TAIL_LINES = 12
+# Lines of a crash that say why, rather than where.
+_TELLING = re.compile(r"Check fail|[A-Z][A-Z_]{6,}: |Error: ")
 
 
 class PlanError(RuntimeError):
@@ -150,7 +155,7 @@ def _environment(target: Target, more: Mapping[str, str]) -> dict[str, str]:
     """Of the compiling process: nothing that asks for devices, and no search for absent ones."""
     flags = [
         flag
-        for flag in os.environ.get("XLA_FLAGS", "").split()
+        for flag in f"{os.environ.get('XLA_FLAGS', '')} {more.get('XLA_FLAGS', '')}".split()
         if "xla_force_host_platform_device_count" not in flag
     ]
     if target.chip.platform == "cpu":
@@ -251,7 +256,8 @@ def _text(path: Path) -> str:
 def _last_lines(log_path: Path) -> str:
     lines = [line.strip() for line in _text(log_path).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("phase: ")]
-    return " | ".join(lines[-_TAIL_LINES:])[-1500:] or "none"
+    telling = [line for line in lines if _TELLING.search(line)]
+    return " | ".join(telling[-2:] or lines[-_TAIL_LINES:])[:1500] or "none"
 
 
 def _end(process: subprocess.Popen) -> None:
