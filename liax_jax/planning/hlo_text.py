@@ -154,7 +154,7 @@ def _runs_of(module: Module, name: str, times: float) -> Iterator[tuple[str, Ins
             yield from _runs_of(module, called["body"], times * turns)
         elif instruction.opcode == "call" or instruction.opcode.endswith("async-start"):
             inner = called.get("to_apply") or called.get("calls")
-            if inner in module.computations:
+            if inner is not None and inner in module.computations:
                 yield from _runs_of(module, inner, times)
         elif instruction.opcode == "conditional":
             yield from _costliest_branch(module, instruction, times)
@@ -206,7 +206,7 @@ def collective_bytes(module: Module) -> dict[str, int]:
     reduce-scatter and all-to-all x·(g − 1)/g, all-reduce 2·x·(g − 1)/g, collective-permute x:
     what the bandwidth-optimal ring algorithms move.
     """
-    totals: dict[str, float] = collections.Counter(dict.fromkeys(COLLECTIVES, 0.0))
+    totals = dict.fromkeys(COLLECTIVES, 0.0)
     for computation, instruction, times in _runs(module):
         for kind, size, group in _collectives_of(module, computation, instruction):
             totals[kind] += times * _moved(kind, size, group)
