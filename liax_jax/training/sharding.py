@@ -117,8 +117,11 @@ def gather(params: Any, mesh: Mesh | None, dtype: str) -> Any:
         # Cast where it is split, then gathered: half the bytes in bfloat16.
         used = jax.lax.with_sharding_constraint(used, split_over(mesh, param.shape))
         used = jax.lax.with_sharding_constraint(used, replicated(mesh))
-        # Else XLA moves it into the loops over a level's blocks, and gathers twice.
-        return jax.lax.optimization_barrier(used)
+        # Else XLA moves it into the loops over a level's blocks, and gathers twice. Said again
+        # after the barrier: what comes out of one has no sharding of its own, and XLA would split
+        # the layers' channels and move activations.
+        used = jax.lax.optimization_barrier(used)
+        return jax.lax.with_sharding_constraint(used, replicated(mesh))
 
     return jax.tree.map(whole, params)
 
