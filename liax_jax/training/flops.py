@@ -42,6 +42,8 @@ def program_flops(
             )
         else:
             turns = params.get("length", 1)
+            if name == "shard_map":  # the program of one device
+                turns = params["mesh"].size
             total += turns * sum(
                 program_flops(inner, with_padding, branch) for inner in _programs(params)
             )
