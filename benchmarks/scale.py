@@ -10,6 +10,8 @@ don't are shown too. Rows that aren't compiled yet say so.
 
 import dataclasses
 import json
+import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +71,7 @@ def _settings(
 def rows() -> list[Row]:
     """All rows, the most wanted first."""
     large_v5e = (_settings(256, 16, "blocks"), _settings(256, 16, "levels"))
-    large_gpu = (_settings(64, 8, "none", 4), _settings(64, 8, "blocks", 8))
+    large_gpu = (_settings(64, 8, "none", 4), _settings(64, 8, "blocks", 4))
     found = [
         Row("large", 512, "v5e:16x16", large_v5e),
         Row("large", 512, "a100-80gb:1x8", large_gpu),
@@ -125,6 +127,8 @@ def compile_row(row: Row) -> list[dict[str, Any]]:
 
 def main(_: list[str]) -> None:
     show_messages()
+    # As an exception, so that the compiler that is running is stopped as well.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     path, started = _DOCS / "scale.json", time.monotonic()
     done: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for row in rows():

@@ -73,7 +73,14 @@ def find_toolchain(target: Target) -> dict[str, str]:
             f"installed: pip install 'liax-jax[{extra}]'"
         )
     names = ("jax", "jaxlib", "flax", "optax", *packages)
-    return {name: importlib.metadata.version(name) for name in names}
+    versions = {name: importlib.metadata.version(name) for name in names}
+    for name in packages:
+        if name.startswith("jax-") and versions[name] != versions["jaxlib"]:
+            raise PlanError(
+                f"{name} {versions[name]} doesn't go with jaxlib {versions['jaxlib']}: pip install "
+                f"{name}=={versions['jaxlib']}"
+            )
+    return versions
 
 
 def compile_for(

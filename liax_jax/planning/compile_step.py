@@ -21,10 +21,10 @@ from ml_collections import ConfigDict
 
 from liax_jax.models import perceptual
 from liax_jax.planning import hlo_text
-from liax_jax.planning.flops import count_jaxpr_flops
 from liax_jax.planning.minimum import minimum_collective_bytes
 from liax_jax.planning.targets import GIB, Target, TargetError, parse_target, topology_arguments
 from liax_jax.training import sharding
+from liax_jax.training.flops import program_flops
 from liax_jax.training.state import TrainState, create_train_state
 from liax_jax.training.step import jit_train_step
 
@@ -145,8 +145,8 @@ def compile_step(request: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
     _say("tracing")
     traced = jit_train_step(config, mesh, state).trace(state, batch, frozen)
-    flops = count_jaxpr_flops(traced.jaxpr.jaxpr) / mesh.size
-    least = count_jaxpr_flops(traced.jaxpr.jaxpr, min) / mesh.size
+    flops = program_flops(traced.jaxpr.jaxpr, branch=max) / mesh.size
+    least = program_flops(traced.jaxpr.jaxpr) / mesh.size
     lowered = traced.lower()
     digest = hashlib.sha256(lowered.as_text().encode())
     digest.update(json.dumps([target.text, request["versions"], _READING]).encode())

@@ -76,19 +76,25 @@ class Plan:
         return least + (most - least) / max(1, self.config.discriminator.r1_interval)
 
     @property
+    def peak_flops(self) -> float:
+        """Published rate for the arithmetic of the model; 0 where none is known."""
+        rates = self.target.chip.rates
+        return rates.peak_flops(self.config.model.dtype) if rates else 0.0
+
+    @property
     def step_time(self) -> StepTime | None:
         """None where no peak rate is known (CPU), or where nothing was compiled to the end."""
-        chip = self.target.chip
-        if not chip.peak_flops or not self.result["fits_compiler"]:
+        chip, rates = self.target.chip, self.target.chip.rates
+        if rates is None or not self.result["fits_compiler"]:
             return None
         moved = self.result["collective_bytes"]
         # Slices and nodes are joined along the data axis, over which gradients are added up.
         outside = moved["all-reduce"] if self.target.num_devices > self.target.devices_linked else 0
-        network = outside / chip.outside_bandwidth
-        network += (sum(moved.values()) - outside) / chip.link_bandwidth
+        network = outside / chip.outside_bandwidth if outside else 0.0
+        network += (sum(moved.values()) - outside) / rates.link_bytes_per_second
         return StepTime(
-            arithmetic=self.average_flops / (chip.peak_flops * self.utilisation),
-            memory=self.result["memory_traffic_bytes"] / chip.hbm_bandwidth,
+            arithmetic=self.average_flops / (self.peak_flops * self.utilisation),
+            memory=self.result["memory_traffic_bytes"] / rates.hbm_bytes_per_second,
             network=network,
         )
 

@@ -44,7 +44,7 @@ def _row(label: str, value: str) -> str:
 
 
 def _gib(size: float) -> str:
-    return f"{size / GIB:.2f} GiB"
+    return f"{size / GIB:.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:.1f} MiB"
 
 
 def _verdict(plan: Plan) -> str:
@@ -72,7 +72,7 @@ def _time(plan: Plan, images: int | None) -> list[str]:
     time, rate = plan.step_time, plan.images_per_day
     if time is None or rate is None:
         return []
-    share = f"{plan.utilisation:.0%} of {plan.target.chip.peak_flops / 1e12:g} TFLOP/s"
+    share = f"{plan.utilisation:.0%} of {plan.peak_flops / 1e12:g} TFLOP/s"
     lines = [
         "",
         f"roofline, assuming {share} and communication hidden behind it",
@@ -84,5 +84,4 @@ def _time(plan: Plan, images: int | None) -> list[str]:
     ]
     if images is not None:
         lines.append(_row(f"days for {images:,} images", f"{images / rate:,.2f}"))
-    lines.append(f"  figures: {plan.target.chip.source}")
     return lines

@@ -9,7 +9,9 @@ import math
 import re
 from typing import Any
 
-GB, GIB = 10**9, 2**30
+from liax_jax.accelerators import Accelerator, find_accelerator
+
+GIB = 2**30
 
 
 class TargetError(ValueError):
@@ -18,33 +20,29 @@ class TargetError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """Published figures of one device.
+    """One device, and how a run gets at it.
 
     Attributes:
       platform: "tpu", "cuda" or "cpu".
-      name: as its maker writes it.
-      peak_flops: floating-point operations per second in bfloat16, dense; 0 where none is claimed.
-      hbm_bytes: memory that a program can have, bytes; 0 where there is no bound to speak of.
-      hbm_bandwidth: bytes per second.
-      link_bandwidth: bytes per second and direction to the other devices of a slice or node.
-      outside_bandwidth: the same to devices of other slices or nodes, per device.
-      source: of the figures.
+      rates: its published rates; None where none are known (CPU).
+      hbm_bytes: memory that a program can have; 0 where there is no bound to speak of.
+      outside_bandwidth: bytes per second and direction to other slices or nodes, per device.
       dimensions: of its topology.
       shapes: the topologies that can be had; empty where any can be asked for.
       gpu: what the GPU compiler has to know; None for others.
     """
 
     platform: str
-    name: str
-    peak_flops: float
+    rates: Accelerator | None
     hbm_bytes: int
-    hbm_bandwidth: float
-    link_bandwidth: float
     outside_bandwidth: float
-    source: str
     dimensions: int
     shapes: tuple[str, ...] = ()
     gpu: "GpuFacts | None" = None
+
+    @property
+    def name(self) -> str:
+        return self.rates.name if self.rates else "this computer"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,87 +60,42 @@ class GpuFacts:
     features: str
 
 
-_GOOGLE = "Google Cloud TPU documentation, "
 _SQUARE = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
-# Of 80 (141) GB, what nvidia-smi shows, less 0.6 GiB for the CUDA context and its libraries. A
-# program gets it with XLA_PYTHON_CLIENT_MEM_FRACTION=0.99 only; JAX takes 75 % by default.
+# TPU memory: published capacity less what its compiler keeps for itself: 15.75 of 16 GiB on v5e,
+# as it says where a program doesn't fit. The others are taken to keep as much.
+_KEPT = GIB // 4
+# GPU memory: what a device shows, less 0.6 GiB for the CUDA context and its libraries. A program
+# gets it with XLA_PYTHON_CLIENT_MEM_FRACTION=0.99 only; JAX takes 75 % by default.
 _CONTEXT = round(0.6 * GIB)
 _AMPERE = GpuFacts((8, 0), 108, 64, 167936, 166912, 40 << 20, 1.41, 85100068864, "NONE")
 _HOPPER = GpuFacts(
     (9, 0), 132, 128, 233472, 232448, 50 << 20, 1.98, 84942979072, "ACCELERATED_FEATURES"
 )
 _HOPPER_141 = dataclasses.replace(_HOPPER, memory_bytes=151397597184)
-# Between nodes: one 200 Gbit/s (A100) or 400 Gbit/s (H100, H200) adapter per GPU, as in NVIDIA's
-# DGX systems. Between slices: the data-centre network of a host, shared by its chips.
-# TPU memory: published capacity less what its compiler keeps for itself: 15.75 of 16 GiB on v5e,
-# as it says where a program doesn't fit. The others are taken to keep as much.
-_KEPT = GIB // 4
+
+
+def _tpu(kind: str, hosts_bandwidth: float, dimensions: int, shapes: tuple[str, ...] = ()) -> Chip:
+    rates = find_accelerator(f"TPU {kind}")
+    assert rates is not None
+    return Chip("tpu", rates, int(rates.hbm_bytes) - _KEPT, hosts_bandwidth, dimensions, shapes)
+
+
+def _gpu(name: str, facts: GpuFacts, adapter_bandwidth: float) -> Chip:
+    rates = find_accelerator(name)
+    return Chip("cuda", rates, facts.memory_bytes - _CONTEXT, adapter_bandwidth, 2, gpu=facts)
+
+
+# Between slices: the network adapters of a host, shared by its chips. Between nodes: one adapter of
+# 200 Gbit/s (A100) or 400 Gbit/s (H100, H200) per GPU, as in NVIDIA's DGX systems.
 CHIPS = {
-    "v4": Chip("tpu", "TPU v4", 275e12, 32 * GIB - _KEPT, 1228e9, 300e9, 6.25e9, _GOOGLE + "v4", 3),
-    "v5e": Chip(
-        "tpu",
-        "TPU v5e",
-        197e12,
-        16 * GIB - _KEPT,
-        819e9,
-        200e9,
-        3.125e9,
-        _GOOGLE + "v5e",
-        2,
-        _SQUARE,
-    ),
-    "v5p": Chip(
-        "tpu", "TPU v5p", 459e12, 95 * GIB - _KEPT, 2765e9, 600e9, 6.25e9, _GOOGLE + "v5p", 3
-    ),
-    "v6e": Chip(
-        "tpu",
-        "TPU v6e",
-        918e12,
-        32 * GIB - _KEPT,
-        1638e9,
-        400e9,
-        6.25e9,
-        _GOOGLE + "v6e",
-        2,
-        _SQUARE,
-    ),
-    "a100-80gb": Chip(
-        "cuda",
-        "NVIDIA A100 SXM 80 GB",
-        312e12,
-        _AMPERE.memory_bytes - _CONTEXT,
-        2039e9,
-        300e9,
-        25e9,
-        "NVIDIA A100 Tensor Core GPU datasheet",
-        2,
-        gpu=_AMPERE,
-    ),
-    "h100": Chip(
-        "cuda",
-        "NVIDIA H100 SXM 80 GB",
-        989.4e12,
-        _HOPPER.memory_bytes - _CONTEXT,
-        3352e9,
-        450e9,
-        50e9,
-        "NVIDIA H100 Tensor Core GPU datasheet",
-        2,
-        gpu=_HOPPER,
-    ),
-    "h200": Chip(
-        "cuda",
-        "NVIDIA H200 SXM 141 GB",
-        989.4e12,
-        _HOPPER_141.memory_bytes - _CONTEXT,
-        4800e9,
-        450e9,
-        50e9,
-        "NVIDIA H200 Tensor Core GPU datasheet",
-        2,
-        gpu=_HOPPER_141,
-    ),
-    "cpu": Chip("cpu", "this computer", 0, 0, 0, 0, 0, "", 1),
+    "v4": _tpu("v4", 6.25e9, 3),
+    "v5e": _tpu("v5e", 3.125e9, 2, _SQUARE),
+    "v5p": _tpu("v5p", 6.25e9, 3),
+    "v6e": _tpu("v6e", 6.25e9, 2, _SQUARE),
+    "a100-80gb": _gpu("A100 80GB", _AMPERE, 25e9),
+    "h100": _gpu("H100", _HOPPER, 50e9),
+    "h200": _gpu("H200", _HOPPER_141, 50e9),
+    "cpu": Chip("cpu", None, 0, 0, 1),
 }
 
 
@@ -239,8 +192,8 @@ def topology_arguments(target: Target) -> dict[str, Any]:
 
 def gpu_target_config(chip: Chip) -> str:
     """The text of XLA's GpuTargetConfigProto for a GPU."""
-    gpu = chip.gpu
-    assert gpu is not None
+    gpu, rates = chip.gpu, chip.rates
+    assert gpu is not None and rates is not None
     device = {
         "threads_per_block_limit": 1024,
         "threads_per_warp": 32,
@@ -256,7 +209,7 @@ def gpu_target_config(chip: Chip) -> str:
         "thread_dim_limit_x": 1024,
         "thread_dim_limit_y": 1024,
         "thread_dim_limit_z": 64,
-        "memory_bandwidth": int(chip.hbm_bandwidth),
+        "memory_bandwidth": int(rates.hbm_bytes_per_second),
         "l2_cache_size": gpu.l2_bytes,
         "clock_rate_ghz": gpu.clock_ghz,
         "device_memory_size": gpu.memory_bytes,

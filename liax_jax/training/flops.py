@@ -1,16 +1,19 @@
 """How much a program computes, counted on its trace: the same on every backend and any mesh."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 
-def program_flops(jaxpr: Any, with_padding: bool = False) -> float:
+def program_flops(
+    jaxpr: Any, with_padding: bool = False, branch: Callable[[Iterable[float]], float] = min
+) -> float:
     """Multiplications and additions of all convolutions and matrix products in a traced program.
 
     2 · outputs · taps · input channels each, less the taps outside of the picture; every turn of
-    a loop. Of a conditional the cheapest
-    branch: work that is done now and then (lazy R1) is left out. What a program computes a second
+    a loop. Of a conditional the cheapest branch, unless told otherwise: work that is done now and
+    then (lazy R1) is left out. What a program computes a second
     time to save memory counts again.
 
     The compiler's own cost analysis isn't used: it is missing on GPUs, counts the body of a loop
@@ -19,6 +22,7 @@ def program_flops(jaxpr: Any, with_padding: bool = False) -> float:
     Args:
       jaxpr: as of `jax.make_jaxpr(function)(*arguments).jaxpr` or `jitted.trace(...).jaxpr.jaxpr`.
       with_padding: count the taps outside of the picture, and between the pixels of a dilated one.
+      branch: which branch of a conditional counts, from the branches' figures: `min` or `max`.
     """
     total = 0.0
     for equation in jaxpr.eqns:
@@ -33,10 +37,16 @@ def program_flops(jaxpr: Any, with_padding: bool = False) -> float:
                 taps *= left.shape[axis]
             total += 2.0 * out.size * taps
         elif name == "cond":
-            total += min(program_flops(branch.jaxpr, with_padding) for branch in params["branches"])
+            total += branch(
+                [program_flops(choice.jaxpr, with_padding, branch) for choice in params["branches"]]
+            )
         else:
             turns = params.get("length", 1)
-            total += turns * sum(program_flops(inner, with_padding) for inner in _programs(params))
+            if name == "shard_map":  # the program of one device
+                turns = params["mesh"].size
+            total += turns * sum(
+                program_flops(inner, with_padding, branch) for inner in _programs(params)
+            )
     return total
 
 

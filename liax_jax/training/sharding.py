@@ -9,11 +9,12 @@ on its part of the batch, and adds up each micro-batch's gradients back into sha
       all-gather       (n − 1)/n · P
       reduce-scatter   (n − 1)/n · P   per micro-batch
 
-XLA makes the communication from the constraints below; on one device they are nothing.
+and 2 · (d − 1)/d · P/n over `data` of size d. Nothing else moves: each device runs the same program
+on its examples, and `Devices` is where they talk.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -104,35 +105,87 @@ def place(state: Any, mesh: Mesh) -> Any:
     )
 
 
-def gather(params: Any, mesh: Mesh | None, dtype: str) -> Any:
-    """Sharded float32 parameters → all of them on every device, kernels in the type of arithmetic.
+class Devices:
+    """What devices tell one another in a step; on one device, nothing.
 
-    Convolution kernels are nearly all of a network; the style path and biases stay float32.
+    Left to XLA's partitioner, some layers would be split over channels and activations would move,
+    above all in loops: many times the bytes of the parameters.
+
+    Args:
+      mesh: of the run; None is one device.
+      params: the parameters that are trained, whole (shapes will do).
     """
 
-    def whole(param: jax.Array) -> jax.Array:
-        used = param.astype(jnp.dtype(dtype)) if param.ndim == 4 else param
-        if mesh is None:
-            return used
-        # Cast where it is split, then gathered: half the bytes in bfloat16.
-        used = jax.lax.with_sharding_constraint(used, split_over(mesh, param.shape))
-        used = jax.lax.with_sharding_constraint(used, replicated(mesh))
-        # Else XLA moves it into the loops over a level's blocks, and gathers twice.
-        return jax.lax.optimization_barrier(used)
+    def __init__(self, mesh: Mesh | None, params: Any):
+        self._mesh = mesh if mesh is not None and mesh.size > 1 else None
+        self._specs = jax.tree.map(lambda x: self._spec(x.shape), params)
 
-    return jax.tree.map(whole, params)
+    def _spec(self, shape: tuple[int, ...]) -> PartitionSpec:
+        return PartitionSpec() if self._mesh is None else split_over(self._mesh, shape).spec
 
+    @property
+    def batch_axes(self) -> tuple[str, ...]:
+        """Names of the axes that the batch is split over; none on one device."""
+        return () if self._mesh is None else AXES
 
-def scatter(gradients: Any, mesh: Mesh | None) -> Any:
-    """Gradients of gathered parameters → float32, added up over devices and split like those."""
+    def run(
+        self, function: Callable[[Any, Any, Any], tuple[Any, Any]], params: Any, *arguments: Any
+    ) -> tuple[Any, Any]:
+        """`function(params, batch, others)` on every device's shards and examples.
 
-    def shard(gradient: jax.Array) -> jax.Array:
-        if mesh is not None:
-            sharding = split_over(mesh, gradient.shape)
-            gradient = jax.lax.with_sharding_constraint(gradient, sharding)
-        return gradient.astype(jnp.float32)
+        Returns:
+          Gradients, split as the parameters are, and what is the same on every device.
+        """
+        if self._mesh is None:
+            return function(params, *arguments)
+        return jax.shard_map(
+            function,
+            mesh=self._mesh,
+            in_specs=(self._specs, BATCH, PartitionSpec()),
+            out_specs=(self._specs, PartitionSpec()),
+            check_vma=False,
+        )(params, *arguments)
 
-    return jax.tree.map(shard, gradients)
+    def gather(self, shards: Any, dtype: str) -> Any:
+        """A device's shards of the parameters → all of them, kernels in the type of arithmetic.
+
+        Convolution kernels are nearly all of a network; the style path and biases stay float32.
+        """
+
+        def whole(shard: jax.Array, spec: PartitionSpec) -> jax.Array:
+            # Cast where it is split, then gathered: half the bytes in bfloat16.
+            used = shard.astype(jnp.dtype(dtype)) if shard.ndim == 4 else shard
+            if self._mesh is None:
+                return used
+            if FSDP_AXIS in spec:
+                axis = spec.index(FSDP_AXIS)
+                used = jax.lax.all_gather(used, FSDP_AXIS, axis=axis, tiled=True)
+            # Else XLA moves it into the loops over a level's blocks, and gathers twice.
+            return jax.lax.optimization_barrier(used)
+
+        return jax.tree.map(whole, shards, self._specs)
+
+    def scatter(self, gradients: Any) -> Any:
+        """Gradients by a device's examples → their mean over devices, split and float32."""
+
+        def shard(gradient: jax.Array, spec: PartitionSpec) -> jax.Array:
+            if self._mesh is None:
+                return gradient.astype(jnp.float32)
+            rest: tuple[str, ...] = AXES
+            if FSDP_AXIS in spec:
+                axis = spec.index(FSDP_AXIS)
+                gradient = jax.lax.psum_scatter(
+                    gradient, FSDP_AXIS, scatter_dimension=axis, tiled=True
+                )
+                rest = (DATA_AXIS,)
+            gradient = jax.lax.psum(gradient, rest)
+            return gradient.astype(jnp.float32) / self._mesh.size
+
+        return jax.tree.map(shard, gradients, self._specs)
+
+    def mean(self, values: Any) -> Any:
+        """Means over a device's examples → over all."""
+        return values if self._mesh is None else jax.lax.pmean(values, AXES)
 
 
 def check_batch(mesh: Mesh, batch_size: int, accumulation_steps: int) -> None:

@@ -1,13 +1,14 @@
 """One training step: a pure function (state, batch) → (state, metrics)."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from liax_jax import losses
@@ -67,19 +68,14 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Metrics]:
         batch = prepare_batch(batch, config, state.step)
-        # Once per step, whatever the number of micro-batches.
-        params = {
-            name: sharding.gather(getattr(state, name).params, mesh, config.model.dtype)
+        trained = {
+            name: getattr(state, name).params
             for name in optimizers
             if getattr(state, name) is not None
         }
-
-        def gradients_of(micro_batch: Batch):
-            return _gradients(
-                config, animator, discriminator, params, state.step, micro_batch, frozen, mesh
-            )
-
-        gradients, metrics = _accumulate(gradients_of, batch, config.accumulation_steps, mesh)
+        devices = sharding.Devices(mesh, trained)
+        of_device = functools.partial(_device_gradients, config, animator, discriminator, devices)
+        gradients, metrics = devices.run(of_device, trained, batch, (state.step, frozen))
         norms = {name: optax.tree.norm(gradient) for name, gradient in gradients.items()}
         metrics |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
         finite = jnp.all(jnp.isfinite(jnp.stack(list(norms.values()))))
@@ -129,20 +125,45 @@ def _augment(batch: Batch, config: ConfigDict, step: jax.Array | int) -> Batch:
     return {name: jnp.where(flip, x[:, :, ::-1], x) for name, x in batch.items()}
 
 
-def _accumulate(gradients_of: Callable, batch: Batch, count: int, mesh: Mesh | None):
+def _device_gradients(
+    config: ConfigDict,
+    animator: AnimatorModule,
+    discriminator: Discriminator | None,
+    devices: sharding.Devices,
+    trained: dict[str, Params],
+    batch: Batch,
+    others: tuple[jax.Array, Any],
+) -> tuple[dict[str, Params], Metrics]:
+    """Gradients and metrics of the whole batch, from a device's shards and its examples.
+
+    What moves between devices is written here, and nothing else does: parameters are gathered once
+    a step, gradients added up into shards once a micro-batch, metrics averaged, and the groups of
+    the minibatch standard deviation formed over devices.
+    """
+    step, frozen = others
+    params = devices.gather(trained, config.model.dtype)
+    if discriminator is not None:
+        discriminator = discriminator.clone(batch_axes=devices.batch_axes)
+
+    def gradients_of(micro_batch: Batch):
+        gradients, metrics = _gradients(
+            config, animator, discriminator, params, step, micro_batch, frozen
+        )
+        return devices.scatter(gradients), devices.mean(metrics)
+
+    return _accumulate(gradients_of, batch, config.accumulation_steps)
+
+
+def _accumulate(gradients_of: Callable, batch: Batch, count: int):
     """Mean of gradients and metrics over `count` micro-batches, one at a time."""
     if count == 1:
         return gradients_of(batch)
 
     def split(x):
-        # Every micro-batch takes an example from each stretch of `count`: a batch that is sharded
-        # over devices stays where it is.
+        # Every micro-batch takes an example from each stretch of `count`, on any number of devices.
         return x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
 
     micro_batches = jax.tree.map(split, batch)
-    if mesh is not None:
-        each = NamedSharding(mesh, PartitionSpec(None, *sharding.BATCH))
-        micro_batches = jax.lax.with_sharding_constraint(micro_batches, each)
     shapes = jax.eval_shape(gradients_of, jax.tree.map(lambda x: x[0], micro_batches))
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
@@ -161,7 +182,6 @@ def _gradients(
     step: jax.Array,
     batch: Batch,
     frozen: Any,
-    mesh: Mesh | None,
 ) -> tuple[dict[str, Params], Metrics]:
     """Gradients of both networks by name, and metrics, from one forward pass of the generator."""
     source, driving = batch["source"], batch["driving"]
@@ -180,16 +200,16 @@ def _gradients(
     metrics |= _model_metrics(image, out, driving)
     if discriminator is not None and "discriminator" in params:
         discriminator_gradient = jax.grad(_discriminator_loss, has_aux=True)
-        gradients["discriminator"], more = discriminator_gradient(
+        gradient, more = discriminator_gradient(
             params["discriminator"], discriminator, image, driving
         )
         metrics |= more
-    gradients = sharding.scatter(gradients, mesh)
-    if discriminator is not None and "discriminator" in params and config.discriminator.r1_weight:
-        metrics["loss/r1"], gradient = _lazy_r1(
-            params["discriminator"], config, discriminator, step, driving, mesh
-        )
-        gradients["discriminator"] = jax.tree.map(jnp.add, gradients["discriminator"], gradient)
+        if config.discriminator.r1_weight:
+            metrics["loss/r1"], of_penalty = _lazy_r1(
+                params["discriminator"], config, discriminator, step, driving
+            )
+            gradient = jax.tree.map(jnp.add, gradient, of_penalty)
+        gradients["discriminator"] = gradient
     return gradients, metrics
 
 
@@ -243,12 +263,11 @@ def _lazy_r1(
     discriminator: Discriminator,
     step: jax.Array,
     real: jax.Array,
-    mesh: Mesh | None,
 ) -> tuple[jax.Array, Params]:
     """Lazy R1, γ/2·‖∇D‖²·interval every n-th step: the penalty and its gradient, else zeros.
 
-    The gradient is taken inside of the conditional. One taken through it would hand activations of
-    the whole batch from one conditional to the next, and XLA gathers those on every device.
+    The gradient is taken inside of the conditional: one taken through it would keep the
+    discriminator's activations from one conditional to the next, in every step.
     """
     fields = config.discriminator
 
@@ -261,11 +280,10 @@ def _lazy_r1(
 
     def due():
         (_, mean), gradient = jax.value_and_grad(penalty, has_aux=True)(params)
-        return mean, sharding.scatter(gradient, mesh)
+        return mean, gradient
 
     def not_due():
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return jnp.zeros(()), sharding.scatter(zeros, mesh)
+        return jnp.zeros(()), jax.tree.map(jnp.zeros_like, params)
 
     return jax.lax.cond(step % fields.r1_interval == 0, due, not_due)
 

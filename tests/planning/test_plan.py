@@ -143,6 +143,17 @@ def test_a_missing_toolchain_names_its_extra(monkeypatch, target, extra):
         compile_for(tiny.get_config(), parse_target(target), None)
 
 
+def test_a_toolchain_of_another_version_says_which_one(monkeypatch):
+    monkeypatch.setattr(compilation.importlib.util, "find_spec", lambda name: name)
+    others = {"jax-cuda12-plugin": "0.9.1", "jax-cuda12-pjrt": "0.9.1"}
+    version = compilation.importlib.metadata.version
+    monkeypatch.setattr(
+        compilation.importlib.metadata, "version", lambda name: others.get(name) or version(name)
+    )
+    with pytest.raises(PlanError, match="jax-cuda12-plugin 0.9.1 doesn't go with jaxlib"):
+        compile_for(tiny.get_config(), parse_target("h100:1x8"), None)
+
+
 def _stand_in(monkeypatch, tmp_path, source):
     """A program in the compiler's place: `python SCRIPT -m module request result`."""
     script = tmp_path / "python"
@@ -200,6 +211,6 @@ def test_the_environment_of_this_process_is_not_touched(monkeypatch):
 
 def test_the_report_names_what_it_assumes():
     text = "\n".join(report(dataclasses.replace(_plan(_result(GIB))), images=10**6))
-    assert "assuming 50% of 197 TFLOP/s" in text
+    assert "assuming 50% of 197 TFLOP/s" in text and "TPU v5e" in text
     assert "1.50 × the least for this sharding" in text
-    assert "days for 1,000,000 images" in text and "Google Cloud TPU" in text
+    assert "days for 1,000,000 images" in text

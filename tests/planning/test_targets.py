@@ -63,12 +63,11 @@ def test_what_the_toolchains_are_asked_for():
     assert "core_count: 108" in gpu["target_config"]
 
 
-def test_every_published_figure_has_a_source_and_a_sane_size():
+def test_a_program_can_have_less_than_a_chip_has():
     for kind, chip in CHIPS.items():
         if kind != "cpu":
-            assert chip.source and 100e12 < chip.peak_flops < 5e15, kind
-            assert 15 * 2**30 <= chip.hbm_bytes < 200 * 2**30, kind
-            assert chip.outside_bandwidth < chip.link_bandwidth < chip.hbm_bandwidth, kind
+            assert 0.94 * chip.rates.hbm_bytes < chip.hbm_bytes < 1.08 * chip.rates.hbm_bytes, kind
+            assert chip.outside_bandwidth < chip.rates.link_bytes_per_second, kind
         if chip.gpu:
             assert chip.hbm_bytes < chip.gpu.memory_bytes
             assert gpu_target_config(chip).count("{") == gpu_target_config(chip).count("}")

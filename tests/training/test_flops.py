@@ -53,6 +53,7 @@ def test_every_turn_of_a_loop_and_the_cheapest_branch():
 
     assert count(loop, (4, 4)) == 5 * 128
     assert count(branches, (4, 4)) == 128
+    assert count(branches, (4, 4), branch=max) == 256
     assert count(lambda a: jax.lax.cond(a[0, 0] > 0, lambda: a @ a, lambda: a), (4, 4)) == 0
 
 
