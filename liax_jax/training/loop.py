@@ -10,18 +10,15 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from liax_jax import runtime
-from liax_jax.checkpoint import Checkpoints, claim_workdir, writing_to
+from liax_jax.checkpoint import Checkpoints, claim_workdir
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.pipeline import build_clips, make_train_iterator
-from liax_jax.data.records import RecordsError
-from liax_jax.evaluation import make_reenactment_fns, write_reenactment_video
-from liax_jax.evaluation_report import explain_full_disk
 from liax_jax.log import logger
 from liax_jax.models import perceptual
-from liax_jax.motion_ranges import coefficients_of_clips, useful_ranges, write_card
 from liax_jax.training import distributed, health, sharding
 from liax_jax.training.clock import StepClock
 from liax_jax.training.flops import program_flops
+from liax_jax.training.pictures import Pictures, write_ranges
 from liax_jax.training.profiling import Profiler, parse_profile_steps
 from liax_jax.training.reporting import (
     Reporter,
@@ -30,12 +27,9 @@ from liax_jax.training.reporting import (
     progress_bar,
     source_shares,
 )
-from liax_jax.training.state import TrainState, build_networks, create_train_state, model_config
+from liax_jax.training.state import TrainState, create_train_state, model_config
 from liax_jax.training.step import jit_train_step
-from liax_jax.visualization import save_png, training_panel
 
-PANEL_EXAMPLES = 4
-VIDEO_FRAMES = 100
 MAX_OVERVIEW_LINES = 200
 
 
@@ -130,7 +124,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         skip_damaged=config.data.skip_damaged,
     )
     describe_mixture(batches, train_clips)
-    pictures = _Pictures(config, workdir, train_clips, eval_clips, mesh)
+    pictures = Pictures(config, workdir, train_clips, eval_clips, mesh)
     reporter = Reporter(workdir, first_step, enabled=first_process, config=config)
     profiler = Profiler(config.profile_steps, workdir, enabled=first_process)
     bar = progress_bar(config.train_steps, first_step, config.batch_size, first_process)
@@ -196,7 +190,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         if int(state.step) > first_step and stopped_by != "SIGTERM":
             params = pictures.params(state)
             if first_process:
-                _write_ranges(config, workdir, params, train_clips)
+                write_ranges(config, workdir, params, train_clips)
     batches.close()
     logger.info("%s at step %d of %d; saved in %s", reason, state.step, config.train_steps, workdir)
     if stopped_by == "SIGTERM" and int(state.step) < config.train_steps:
@@ -212,15 +206,6 @@ def _out_of_time(clock: StepClock, step: int, config: ConfigDict) -> bool:
         return clock.out_of_time()
     due = _due(step, config.log_every or config.checkpoint_every, config.train_steps)
     return due and distributed.agreed(clock.out_of_time())
-
-
-def _write_ranges(config: ConfigDict, workdir: Path, params: Any, clips: ClipSet) -> None:
-    """Leaves a direction card: how far each direction moves within the clips trained on."""
-    animator, _ = build_networks(config)
-    read = make_reenactment_fns(animator, params).coefficients
-    reach = useful_ranges(coefficients_of_clips(read, clips))
-    with writing_to(workdir):
-        write_card(workdir, reach)
 
 
 def _due(step: int, interval: int, last: int) -> bool:
@@ -270,73 +255,3 @@ def _describe(
     )
     if first_step:
         logger.info("going on from step %d of %d", first_step, config.train_steps)
-
-
-class _Pictures:
-    """Panels and reenactment videos of a run, always of the same examples."""
-
-    def __init__(
-        self,
-        config: ConfigDict,
-        workdir: Path,
-        train_clips: ClipSet,
-        eval_clips: ClipSet,
-        mesh: jax.sharding.Mesh,
-    ):
-        self._workdir = workdir
-        self._animator, _ = build_networks(config)
-        self._clips = eval_clips
-        self._skip_damaged = config.data.skip_damaged
-        self._batch_size = config.eval.batch_size
-        self._examples = _panel_examples(train_clips, eval_clips, self._skip_damaged)
-        self._apply = jax.jit(lambda params, s, d: self._animator.apply({"params": params}, s, d))
-        self._gather = jax.jit(lambda params: params, out_shardings=sharding.replicated(mesh))
-
-    def params(self, state: TrainState) -> Any:
-        """The parameters to show, whole and on the host; every process has to ask."""
-        ema = state.generator.ema
-        return jax.device_get(self._gather(state.generator.params if ema is None else ema))
-
-    def panel(self, params: Any, step: int) -> np.ndarray:
-        """Writes panels/STEP.png: half of its rows from training clips, half from unseen ones."""
-        source, driving = (x.astype(np.float32) / 127.5 - 1 for x in self._examples)
-        image, out = jax.device_get(self._apply(params, source, driving))
-        picture = training_panel(source, driving, image, out)
-        with writing_to(self._workdir):
-            save_png(self._workdir / "panels" / f"{step:08d}.png", picture)
-        return picture
-
-    def video(self, params: Any, step: int) -> None:
-        """Writes videos/STEP.mp4: the first evaluation clip, reenacted from its first frame."""
-        fns = make_reenactment_fns(self._animator, params)
-        path = self._workdir / "videos" / f"{step:08d}.mp4"
-        try:
-            with explain_full_disk(path.parent):
-                write_reenactment_video(
-                    fns, self._clips, 0, path, batch_size=self._batch_size, max_frames=VIDEO_FRAMES
-                )
-        except RecordsError as error:
-            if not self._skip_damaged:
-                raise
-            logger.warning("no video of step %d, as data.skip_damaged says: %s", step, error)
-
-
-def _panel_examples(
-    train_clips: ClipSet, eval_clips: ClipSet, skip_damaged: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """(2·n, R, R, 3) uint8 sources and driving frames, from spread clips and spread frames."""
-    pairs = []
-    for clips in (train_clips, eval_clips):
-        for i in range(PANEL_EXAMPLES):
-            first = i * len(clips) // PANEL_EXAMPLES
-            for clip in (*range(first, len(clips)), *range(first)):
-                t = max(1, (i + 1) * clips.lengths[clip] // (PANEL_EXAMPLES + 1))
-                try:
-                    pairs.append((clips.frame(clip, 0), clips.frame(clip, t)))
-                    break
-                except RecordsError:
-                    if not skip_damaged:
-                        raise
-    if len(pairs) < 2 * PANEL_EXAMPLES:
-        raise RecordsError("no clip to draw panels of could be read; run `liax prepare` again")
-    return np.stack([source for source, _ in pairs]), np.stack([driving for _, driving in pairs])

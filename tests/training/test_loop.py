@@ -62,7 +62,7 @@ def cheap(monkeypatch):
     monkeypatch.setattr(loop, "create_train_state", create)
     monkeypatch.setattr(step_module, "make_train_step", make)
     # There is no network to measure.
-    monkeypatch.setattr(loop, "_write_ranges", lambda *_: None)
+    monkeypatch.setattr(loop, "write_ranges", lambda *_: None)
     # Its settings last as long as the process.
     monkeypatch.setattr(runtime, "keep_freed_memory", lambda: True)
     return options

@@ -147,8 +147,10 @@ def test_a_killed_process_ends_the_other_and_a_restart_goes_on(alone):
     statuses = finish(two, seconds=120)
     assert time.monotonic() - killed_at < 60
     assert statuses[1] == -signal.SIGKILL
-    assert statuses[0] not in (0, -signal.SIGKILL), said(workdir)
-    assert "another process of this run has ended" in said(workdir)
+    # By ours where a computation failed, or by JAX's own that misses the heartbeat (SIGABRT).
+    assert statuses[0] in (75, -signal.SIGABRT), said(workdir)
+    if statuses[0] == 75:
+        assert "another process of this run has ended" in said(workdir)
     assert finish(start(workdir, 2, {"data": 8})) == [0, 0], said(workdir)
     assert_same_run(workdir, alone)
 

@@ -12,7 +12,7 @@ import pytest
 from test_loop import cheap, tiny_config  # noqa: F401 (a fixture)
 
 from liax_jax.data.records import RecordClips, RecordsError, RecordWriter, encode_frame
-from liax_jax.training import loop, reporting
+from liax_jax.training import reporting
 from liax_jax.training.loop import check_config, train_and_evaluate
 from liax_jax.training.profiling import Profiler, parse_profile_steps
 
@@ -113,14 +113,14 @@ def test_panels_are_drawn_of_what_can_be_read(tmp_path):
     damaged = tmp_path / "a" / "frames-00001.arrayrecord"
     damaged.write_bytes(b"\0" * damaged.stat().st_size)
     with pytest.raises(RecordsError, match="clip 'c1', frame 0. is damaged"):
-        loop._panel_examples(clips, clips, skip_damaged=False)
-    sources, driving = loop._panel_examples(clips, clips, skip_damaged=True)
+        pictures.panel_examples(clips, clips, skip_damaged=False)
+    sources, driving = pictures.panel_examples(clips, clips, skip_damaged=True)
     assert sources.shape == driving.shape == (8, 32, 32, 3)
     np.testing.assert_array_equal(sources[0], clips.frame(1, 0))
     for path in (tmp_path / "a").glob("*.arrayrecord"):
         path.write_bytes(b"\0" * path.stat().st_size)
     with pytest.raises(RecordsError, match="no clip to draw panels of could be read"):
-        loop._panel_examples(RecordClips(root, "train"), clips, skip_damaged=True)
+        pictures.panel_examples(RecordClips(root, "train"), clips, skip_damaged=True)
 
 
 def test_profile_steps_are_parsed():
