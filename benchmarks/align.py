@@ -1,6 +1,6 @@
 """How much of the pose difference between source and driving `align` takes away.
 
-  python -m benchmarks.align --checkpoint MODEL [--pairs 24]
+  python -m benchmarks.align --checkpoint MODEL [--pairs 24] [--same_person]
 
 On drawn portraits of identities that training never saw, whose factors are known. The pose that the
 edited picture shows is read by analysis through synthesis: the source's identity is drawn at many
@@ -25,10 +25,12 @@ from liax_jax.visualization import image_grid, save_png, upscale
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A model trained on drawn portraits.")
 _PAIRS = flags.DEFINE_integer("pairs", 24, "Pairs of source and driving frame.")
 _SEED = flags.DEFINE_integer("seed", 1001, "Seed of identities and poses, other than training's.")
+_SAME_PERSON = flags.DEFINE_bool("same_person", False, "Source and driving show the same person.")
 _PICTURE = flags.DEFINE_string("picture", "", "Write source, aligned and driving here (PNG).")
 flags.mark_flag_as_required("checkpoint")
 
 POSE = ("yaw", "pitch", "roll")
+_FRAMES = 256  # of a clip: heads turn slowly
 _AT = [FACTORS.index(name) for name in POSE]
 _NAMES = (*POSE, "shift_x", "shift_y", "scale", "jaw", "lip_width", "brows")
 _FITTED = [FACTORS.index(name) for name in _NAMES]
@@ -89,13 +91,17 @@ def main(_) -> None:
     pairs = _PAIRS.value
     uniform = {name: "uniform" for name in POSE}
     clips = ProceduralClips(
-        animator.resolution, 2 * pairs, frames_per_clip=8, seed=_SEED.value, distribution=uniform
+        animator.resolution,
+        2 * pairs,
+        frames_per_clip=_FRAMES,
+        seed=_SEED.value,
+        distribution=uniform,
     )
     rng = np.random.default_rng(_SEED.value)
     before, after, directions, rows = [], [], [], []
     for pair in tqdm(range(pairs), desc="align"):
-        source_clip, driving_clip = 2 * pair, 2 * pair + 1
-        frames = rng.integers(0, 8, 2)
+        source_clip, driving_clip = 2 * pair, 2 * pair + (not _SAME_PERSON.value)
+        frames = rng.integers(0, _FRAMES, 2)
         source = clips.frame(source_clip, frames[0])
         driving = clips.frame(driving_clip, frames[1])
         rest = clips.factors(source_clip)[frames[0]].copy()
@@ -122,7 +128,8 @@ def main(_) -> None:
     if _PICTURE.value:
         labels = ["source", "rebuilt", "aligned", "driving"]
         save_png(_PICTURE.value, image_grid(rows[:12], labels))
-    report("align", figures)
+    name = "align_same_person" if _SAME_PERSON.value else "align"
+    report(name, figures)
 
 
 if __name__ == "__main__":

@@ -237,7 +237,7 @@ class DirectionCard:
         if not names:
             return (
                 f"this model's directions have no names, so {text!r} is unknown; give an index "
-                f"from 0 to {self.num_vectors - 1}, or name them in its {CARD_NAME}"
+                f"from 0 to {self.num_vectors - 1}, or name them in {CARD_NAME} in its folder"
             )
         near = difflib.get_close_matches(text, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -5,6 +5,7 @@ import ctypes
 import os
 import platform
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 # Parameter numbers of glibc's mallopt (malloc.h).
@@ -38,6 +39,40 @@ def threads_for_cpu_devices() -> None:
     """
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         os.environ.setdefault("NPROC", "64")
+
+
+_interrupted = threading.Event()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Makes sure that Ctrl-C ends work that calls `stop_if_interrupted` now and then.
+
+    Python drops a KeyboardInterrupt that is raised inside of a callback of the garbage collector,
+    as JAX has one, or of a destructor. Where SIGINT is ignored, as in a background job, or handled
+    by somebody else, it stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def handle(number, frame):
+        _interrupted.set()
+        raise KeyboardInterrupt
+
+    _interrupted.clear()
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def stop_if_interrupted() -> None:
+    """Raises KeyboardInterrupt where one came within `interruptible` and was dropped."""
+    if _interrupted.is_set():
+        _interrupted.clear()
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

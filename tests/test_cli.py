@@ -133,3 +133,14 @@ def test_as_a_program(tmp_path):
     )
     assert result.returncode == 2
     assert result.stderr.startswith("liax prepare: error: ")
+
+
+def test_files_are_looked_at_before_the_model_is_loaded(tmp_path, capsys):
+    video = tmp_path / "talk.mp4"
+    video.write_bytes(b"as it was")
+    flags = ["--checkpoint", str(tmp_path / "none"), "--out", str(video)]
+    assert main(["reconstruct", "--video", str(video), *flags]) == 2
+    assert "is the file of --video and would be overwritten" in capsys.readouterr().err
+    assert video.read_bytes() == b"as it was"
+    assert main(["reconstruct", "--video", str(tmp_path / "gone.mp4"), *flags]) == 2
+    assert "gone.mp4: there is no such file" in capsys.readouterr().err

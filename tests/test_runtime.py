@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from liax_jax import runtime
 from liax_jax.runtime import stop_signals
 
 
@@ -44,3 +45,26 @@ def test_freed_memory_is_kept_where_the_c_library_is_glibc():
     ).stdout.split()
     glibc = str(platform.libc_ver()[0] == "glibc")
     assert output == [glibc, glibc]
+
+
+def test_an_interrupt_that_python_drops_still_ends_the_work():
+    class Dropping:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(1000):  # the handler runs between instructions, in here
+                pass
+
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        with pytest.raises(KeyboardInterrupt), runtime.interruptible():
+            holder = Dropping()
+            del holder
+            runtime.stop_if_interrupted()
+        with runtime.interruptible():
+            runtime.stop_if_interrupted()  # once is enough
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGINT, before)

@@ -68,8 +68,8 @@ class Framing:
             yield from itertools.repeat(self._without_face(height, width))
         if self.face == "all":
             raise detection.FaceError(
-                f"{source.path}: one face of a video is followed at a time; give --face largest, "
-                "or its number"
+                f"{source.path}: one face of a video is followed at a time; give --face (or "
+                "--driving-face) largest, or its number"
             )
         (squares,) = tracking.track_faces(
             frames_in.read_frames(source),

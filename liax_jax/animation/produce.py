@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from liax_jax import runtime
 from liax_jax.animation import frames_out
 from liax_jax.animation.align import Alignment, align
 from liax_jax.animation.driving import Driving
@@ -294,6 +295,7 @@ def write_frames(
             tqdm(total=track.num_frames, unit="frame", desc="animate", disable=not progress)
         )
         for frame, seconds in frames:
+            runtime.stop_if_interrupted()
             if not keep_alpha:
                 frame = over_background(frame, background)
             if writer is None:

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from liax_jax.cli.parsing import Parser
+from liax_jax import runtime
+from liax_jax.cli.parsing import Parser, check_files
 from liax_jax.log import show_messages
 
 # Modules of this package with a `register(commands)`, in the order of --help.
@@ -32,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # An exception unwinds, so that what is half made is removed.
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        args.run(args)
+        check_files(args)
+        with runtime.interruptible():
+            args.run(args)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         message = " ".join(str(error).split())
         print(f"liax {args.command}: error: {message}", file=sys.stderr)

@@ -30,7 +30,7 @@ def register(commands: Commands) -> None:
         "--out b.png --compare\n",
     )
     command.add_argument("--source", required=True, type=Path, metavar="IMG", help="the portrait")
-    add_output_flags(command)
+    add_output_flags(command, pictures_only=True)
     add_edit_flags(command, required=True)
     add_framing_flags(command, "source")
     add_model_flags(command)

@@ -165,7 +165,7 @@ def _output_name(text: str) -> str:
     return text
 
 
-def add_output_flags(command: argparse.ArgumentParser) -> None:
+def add_output_flags(command: argparse.ArgumentParser, pictures_only: bool = False) -> None:
     """--out, --compare, --paste-back, --background and --quality."""
     group = command.add_argument_group("output")
     group.add_argument(
@@ -173,11 +173,15 @@ def add_output_flags(command: argparse.ArgumentParser) -> None:
         required=True,
         type=_output_name,
         metavar="FILE",
-        help="the ending says the format: .mp4, .webm, .gif, .apng, .png, .jpg, .webp; a folder "
+        help="the ending says the format: .png, .jpg, .webp"
+        if pictures_only
+        else "the ending says the format: .mp4, .webm, .gif, .apng, .png, .jpg, .webp; a folder "
         "(with / at its end) or a pattern such as frame_%%05d.png takes a PNG a frame",
     )
     group.add_argument(
-        "--compare", action="store_true", help="write source, driving and result side by side"
+        "--compare",
+        action="store_true",
+        help=f"write {'source' if pictures_only else 'source, driving'} and result side by side",
     )
     paste = group.add_mutually_exclusive_group()
     paste.add_argument(

@@ -1,6 +1,7 @@
 """Building blocks of the command line: parsers that report a wrong argument as one line."""
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -10,6 +11,30 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+# Arguments that name one file or folder to read.
+_INPUTS = ("source", "driving", "video")
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Looks at inputs and output before anything slow begins.
+
+    Raises:
+      FileNotFoundError: an input isn't there.
+      ValueError: the output is one of the inputs.
+    """
+    out = getattr(args, "out", None)
+    for name in _INPUTS:
+        path = getattr(args, name, None)
+        if path is None:
+            continue
+        if not os.path.exists(path):
+            raise FileNotFoundError(f"--{name} {path}: there is no such file")
+        if out is not None and os.path.exists(out) and os.path.samefile(path, out):
+            raise ValueError(
+                f"--out {out} is the file of --{name} and would be overwritten; choose another name"
+            )
 
 
 # What `add_subparsers` returns; argparse names the type privately.

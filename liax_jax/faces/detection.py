@@ -95,7 +95,7 @@ def choose_face(
     if not boxes:
         raise FaceError(
             f"found no face in {where}; give the crop (head, neck and some shoulders) by hand, "
-            "as a box LEFT,TOP,SIDE in pixels"
+            "as a box LEFT,TOP,SIDE in pixels (--crop, or --driving-crop for a driving video)"
         )
     if which == "all":
         return list(boxes)
@@ -146,7 +146,7 @@ def _opencv() -> ModuleType:
     except ImportError as error:
         raise ImportError(
             "finding faces needs OpenCV: pip install opencv-python-headless; or give the crop by "
-            "hand, as a box LEFT,TOP,SIDE in pixels"
+            "hand, as a box LEFT,TOP,SIDE in pixels (--crop, or --driving-crop for a driving video)"
         ) from error
     return cv2
 

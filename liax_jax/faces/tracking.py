@@ -165,7 +165,8 @@ def _look(
             raise FaceError(
                 f"the face in {where} is lost at {seen:.1f} s and not found again for "
                 f"{max_gap:g} s; cut the video there, allow a longer gap, or give the crop by "
-                "hand, as a box LEFT,TOP,SIDE in pixels"
+                "hand, as a box LEFT,TOP,SIDE in pixels (--crop, or --driving-crop for a driving "
+                "video)"
             )
 
 

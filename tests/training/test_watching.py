@@ -12,7 +12,7 @@ import pytest
 from test_loop import cheap, tiny_config  # noqa: F401 (a fixture)
 
 from liax_jax.data.records import RecordClips, RecordsError, RecordWriter, encode_frame
-from liax_jax.training import reporting
+from liax_jax.training import pictures, reporting
 from liax_jax.training.loop import check_config, train_and_evaluate
 from liax_jax.training.profiling import Profiler, parse_profile_steps
 
