@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from liax_jax.models import Discriminator
+from liax_jax.models.discriminator import minibatch_stddev
 
 CHANNELS = {256: 64, 128: 128, 64: 256, 32: 512, 16: 512, 8: 512, 4: 512}
 
@@ -47,3 +48,32 @@ def test_examples_see_one_another_only_through_the_minibatch_stddev(group, dtype
     assert first.shape == (4,) and first.dtype == jnp.float32
     assert np.isfinite(first).all() and len(np.unique(first)) == 4
     assert (float(first[0]) == float(second[0])) == (group == 0)
+
+
+@pytest.mark.parametrize("devices, batch", [(8, 8), (8, 16), (4, 8), (2, 8), (2, 6), (6, 12)])
+def test_groups_of_the_minibatch_stddev_span_devices(devices, batch):
+    """Passed around where g divides the number of devices, else gathered."""
+    x = np.random.default_rng(0).standard_normal((batch, 4, 4, 8), dtype=np.float32)
+    mesh = jax.make_mesh(
+        (devices // 2, 2),
+        ("data", "fsdp"),
+        axis_types=(jax.sharding.AxisType.Auto,) * 2,
+        devices=jax.devices()[:devices],
+    )
+    spec = jax.sharding.PartitionSpec(("data", "fsdp"))
+    split = jax.shard_map(
+        lambda x: minibatch_stddev(x, 4, ("data", "fsdp")),
+        mesh=mesh,
+        in_specs=spec,
+        out_specs=spec,
+        check_vma=False,
+    )
+
+    def score(stddev, x):
+        return jnp.sum(jnp.sin(3 * stddev(x)))
+
+    whole = jax.jit(jax.value_and_grad(lambda x: score(lambda x: minibatch_stddev(x, 4), x)))
+    for ours, theirs in zip(
+        jax.jit(jax.value_and_grad(lambda x: score(split, x)))(x), whole(x), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
