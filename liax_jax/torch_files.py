@@ -68,7 +68,10 @@ def read_torch_file(path: Path) -> tuple[dict[str, Array], str | None]:
         raise
     except Exception as error:  # a damaged archive or pickle can raise anything
         reason = str(error) or type(error).__name__
-        raise TorchFileError(f"{path} can't be read as torch weights: {reason}") from error
+        raise TorchFileError(
+            f"{path} can't be read as torch weights: {reason} (if it was downloaded: is all of it "
+            "there?)"
+        ) from error
 
 
 def write_torch_archive(

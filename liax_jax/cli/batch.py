@@ -34,9 +34,9 @@ where it stopped. A job is run again if it failed, if its row has changed or its
 """
 _EXAMPLES = """\
 examples:
-  liax batch jobs.csv
+  liax batch jobs.csv --each --checkpoint lia-x
   liax batch jobs.yaml --dry-run
-  liax batch jobs.csv --each --quality 90 --smooth 1
+  liax batch jobs.csv --each --checkpoint lia-x --quality 90 --smooth 1
 """
 
 

@@ -25,7 +25,7 @@ examples:
   liax motion cut talk.npz --start 1.5 --end 4 --out part.npz
   liax motion smooth part.npz --sigma 1.5 --out calm.npz
   liax motion loop calm.npz --times 10 --crossfade 0.4 --out long.npz
-  liax animate --source me.jpg --driving long.npz --out me.mp4
+  liax animate --checkpoint lia-x --source me.jpg --driving long.npz --out me.mp4
 """
 _MAX_SHOWN = 10
 
