@@ -143,4 +143,4 @@ def test_files_are_looked_at_before_the_model_is_loaded(tmp_path, capsys):
     assert "is the file of --video and would be overwritten" in capsys.readouterr().err
     assert video.read_bytes() == b"as it was"
     assert main(["reconstruct", "--video", str(tmp_path / "gone.mp4"), *flags]) == 2
-    assert "gone.mp4: there is no such file" in capsys.readouterr().err
+    assert "gone.mp4: there is no file or directory of that name" in capsys.readouterr().err

@@ -30,7 +30,7 @@ def check_files(args: argparse.Namespace) -> None:
         if path is None:
             continue
         if not os.path.exists(path):
-            raise FileNotFoundError(f"--{name} {path}: there is no such file")
+            raise FileNotFoundError(f"{path}: there is no file or directory of that name")
         if out is not None and os.path.exists(out) and os.path.samefile(path, out):
             raise ValueError(
                 f"--out {out} is the file of --{name} and would be overwritten; choose another name"

@@ -122,4 +122,7 @@ def test_help_has_examples(capsys):
         _run("--help")
     assert exit_info.value.code == 0
     out = capsys.readouterr().out
-    assert "  liax batch jobs.csv --each --checkpoint lia-x\n" in out and "defaults: {driving: talk.mp4}" in out
+    assert (
+        "  liax batch jobs.csv --each --checkpoint lia-x\n" in out
+        and "defaults: {driving: talk.mp4}" in out
+    )
