@@ -174,9 +174,10 @@ class Devices:
             rest: tuple[str, ...] = AXES
             if FSDP_AXIS in spec:
                 axis = spec.index(FSDP_AXIS)
-                gradient = jax.lax.psum_scatter(
-                    gradient, FSDP_AXIS, scatter_dimension=axis, tiled=True
-                )
+                # Rows first: a TPU's compiler makes all-reduces, twice the bytes, of others.
+                rows = jnp.moveaxis(gradient, axis, 0)
+                rows = jax.lax.psum_scatter(rows, FSDP_AXIS, scatter_dimension=0, tiled=True)
+                gradient = jnp.moveaxis(rows, 0, axis)
                 rest = (DATA_AXIS,)
             gradient = jax.lax.psum(gradient, rest)
             return gradient.astype(jnp.float32) / self._mesh.size
