@@ -18,7 +18,7 @@ from liax_jax.data.frame_options import FrameOptions
 from liax_jax.data.prepare import prepare
 from liax_jax.data.records import RecordClips
 
-CENTER = FrameOptions(32, crop=CropOptions("center"))
+CENTER = FrameOptions(32, quality=None, crop=CropOptions("center"))
 NUM_CLIPS = 8
 # Two or three clips of 12 frames a file.
 FILE_BYTES = 5_000
