@@ -33,7 +33,7 @@ def on_wall(picture, left, top=20, gray=90):
 
 
 def run(videos, out, layout="folder", workers=1, resolution=64, **crop):
-    options = FrameOptions(resolution, crop=CropOptions(**{"min_sharpness": 0, **crop}))
+    options = FrameOptions(resolution, quality=None, crop=CropOptions(**{"min_sharpness": 0, **crop}))
     return prepare(Source(videos, layout), out, options, workers=workers, progress=False)
 
 

@@ -85,7 +85,7 @@ def test_killed_three_times(videos, tmp_path, whole):
     """SIGKILL to the program as soon as it has done something more."""
     command = [
         *(sys.executable, "-m", "liax_jax.cli", "prepare", str(videos), str(tmp_path / "out")),
-        *("--resolution", "32", "--crop", "center", "--workers", "2"),
+        *("--resolution", "32", "--lossless", "--crop", "center", "--workers", "2"),
         *("--shard-mb", str(FILE_BYTES / 2**20)),
     ]
     kills = 0
