@@ -10,6 +10,7 @@ from liax_jax.metrics.base import (
     MetricInputError,
     SequenceMetric,
     SetMetric,
+    StoredWeights,
     check_frames,
 )
 from liax_jax.metrics.feature_statistics import FeatureStatistics
@@ -22,7 +23,7 @@ from liax_jax.metrics.registry import (
     compute_frame_metrics,
 )
 from liax_jax.metrics.ssim import structural_similarity
-from liax_jax.metrics.weights_store import MissingWeightsError, StoredWeights, WeightsStore
+from liax_jax.metrics.weights_store import MissingWeightsError, WeightsStore
 
 __all__ = [
     "FRAME_METRICS",

@@ -29,6 +29,21 @@ class MetricInputError(ValueError):
     """Frames that can't be scored, and why."""
 
 
+@dataclasses.dataclass(frozen=True)
+class StoredWeights:
+    """A network's weights as they come out of the store.
+
+    Attributes:
+      name: of the network.
+      params: what its `from_state_dict` made of them.
+      provenance: "sha256" of the stored file, "sources": published file name → its SHA-256.
+    """
+
+    name: str
+    params: Any
+    provenance: Mapping[str, Any]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Metric:
     """What every metric states.
@@ -48,7 +63,7 @@ class Metric:
     higher_is_better: bool
     convention: str
     decimals: int
-    params: Any = None
+    params: Any = dataclasses.field(default=None, repr=False)
     weights: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     min_size: int = 1
 

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterable
 import jax
 
 from liax_jax.metrics.base import FrameMetric, Metric
+from liax_jax.metrics.frechet import make_fid
 from liax_jax.metrics.l1 import l1_distance
+from liax_jax.metrics.lpips import make_lpips
+from liax_jax.metrics.ms_ssim import (
+    MIN_SIZE,
+    SCALE_WEIGHTS,
+    multi_scale_structural_similarity,
+)
 from liax_jax.metrics.psnr import MAX_PSNR_DB, MSE_FLOOR, peak_signal_to_noise_ratio
 from liax_jax.metrics.ssim import K1, K2, WINDOW_SIGMA, WINDOW_SIZE, structural_similarity
 from liax_jax.metrics.weights_store import MissingWeightsError, WeightsStore
@@ -48,6 +55,18 @@ FRAME_METRICS: dict[str, FrameMetric] = {
 }
 """Those that need no network and little time: what training computes at intervals."""
 
+_MS_SSIM = FrameMetric(
+    name="ms_ssim",
+    apply=lambda _, image, reference: multi_scale_structural_similarity(image, reference),
+    higher_is_better=True,
+    convention=(
+        f"{len(SCALE_WEIGHTS)} scales with the exponents of Wang et al. 2003, halved by means of "
+        f"2 x 2 pixels; window, constants and border as in SSIM; mean over the RGB channels"
+    ),
+    decimals=4,
+    min_size=MIN_SIZE,
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
@@ -64,6 +83,10 @@ class Declaration:
 
 METRICS: dict[str, Declaration] = {
     **{name: Declaration(lambda metric=metric: metric) for name, metric in FRAME_METRICS.items()},
+    "ms_ssim": Declaration(lambda: _MS_SSIM),
+    "lpips_alex": Declaration(make_lpips, ("lpips_alex",)),
+    "lpips_vgg": Declaration(make_lpips, ("lpips_vgg",)),
+    "fid": Declaration(make_fid, ("inception",)),
 }
 """Every metric, in the order of tables."""
 

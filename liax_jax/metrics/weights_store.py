@@ -7,6 +7,7 @@ its header.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -18,6 +19,9 @@ from typing import Any
 import numpy as np
 
 from liax_jax import torch_files
+from liax_jax.metrics import inception, lpips
+from liax_jax.metrics.base import StoredWeights
+from liax_jax.metrics.network_layers import check_tensors
 from liax_jax.models import perceptual
 from liax_jax.weights import read_weights, write_weights
 
@@ -43,6 +47,7 @@ class Network:
         None where there is only one.
       files: what the published files are called, one item for each that an import needs.
       home: page of the project that publishes them.
+      purpose: what needs them, where that isn't a metric.
     """
 
     name: str
@@ -52,33 +57,60 @@ class Network:
     home: str
     unused: str = r"(?!)"
     sign: tuple[str, tuple[int, ...]] | None = None
+    purpose: str = ""
+
+    @property
+    def import_command(self) -> str:
+        """What to type to have them imported."""
+        return f"liax weights import {self.command} {' '.join('FILE' for _ in self.files)}"
+
+
+_TORCHVISION = "https://docs.pytorch.org/vision/stable/models.html"
+_LPIPS = "https://github.com/richzhang/PerceptualSimilarity"
+
+
+def _vgg19(tensors: Tensors) -> Any:
+    check_tensors(tensors, perceptual.published_shapes(), "torchvision's VGG19 weights")
+    return perceptual.vgg19_from_state_dict(tensors)
 
 
 NETWORKS: tuple[Network, ...] = (
     Network(
+        name="lpips_alex",
+        command="lpips",
+        from_state_dict=functools.partial(lpips.from_state_dict, lpips.ALEXNET),
+        files=("torchvision's alexnet-*.pth", "alex.pth of LPIPS 0.1"),
+        home=f"{_TORCHVISION} and {_LPIPS}",
+        unused=r"classifier\.",
+        sign=("lin1.model.1.weight", (1, 192, 1, 1)),
+    ),
+    Network(
+        name="lpips_vgg",
+        command="lpips",
+        from_state_dict=functools.partial(lpips.from_state_dict, lpips.VGG16),
+        files=("torchvision's vgg16-*.pth", "vgg.pth of LPIPS 0.1"),
+        home=f"{_TORCHVISION} and {_LPIPS}",
+        unused=r"classifier\.",
+        sign=("lin1.model.1.weight", (1, 128, 1, 1)),
+    ),
+    Network(
+        name="inception",
+        command="inception",
+        from_state_dict=inception.from_state_dict,
+        files=("pytorch-fid's pt_inception-2015-12-05-*.pth",),
+        home="https://github.com/mseitzer/pytorch-fid",
+        unused=inception.UNUSED,
+    ),
+    Network(
         name="vgg19",
         command="vgg19",
-        from_state_dict=perceptual.vgg19_from_state_dict,
-        files=("vgg19-*.pth of torchvision",),
-        home="https://docs.pytorch.org/vision/stable/models.html",
+        from_state_dict=_vgg19,
+        files=("torchvision's vgg19-*.pth",),
+        home=_TORCHVISION,
         unused=r"classifier\.|features\.(30|32|34)\.",
+        purpose="the perceptual term in training",
     ),
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredWeights:
-    """A network's weights as they come out of the store.
-
-    Attributes:
-      name: of the network.
-      params: what its `from_state_dict` made of them.
-      provenance: "sha256" of the stored file, "sources": published file name → its SHA-256.
-    """
-
-    name: str
-    params: Any
-    provenance: Mapping[str, Any]
 
 
 class WeightsStore:
@@ -108,15 +140,23 @@ class WeightsStore:
             raise MissingWeightsError(
                 f"the weights of {name} are not in {self.folder}. Get "
                 f"{' and '.join(declared.files)} (see {declared.home}), then: "
-                f"liax weights import {declared.command} {' '.join('FILE' for _ in declared.files)}"
+                f"{declared.import_command}"
             )
         content = read_weights(path)
         try:
             params = declared.from_state_dict(content.tensors)
         except ValueError as error:
             raise ValueError(f"{path}: {error}; import the published files again") from error
-        sources = json.loads(content.metadata)["sources"] if content.metadata else {}
-        return StoredWeights(name, params, {"sha256": sha256(path), "sources": sources})
+        return StoredWeights(name, params, _provenance(path, content.metadata))
+
+    def provenance(self, name: str) -> Mapping[str, Any] | None:
+        """As `StoredWeights` has it; None where the weights aren't there.
+
+        Raises:
+          ValueError: the file is damaged.
+        """
+        path = self.path(name)
+        return _provenance(path, read_weights(path).metadata) if path.is_file() else None
 
     def import_files(
         self, command: str, files: Sequence[str | os.PathLike[str]], *, overwrite: bool = False
@@ -155,8 +195,9 @@ class WeightsStore:
             wanted = " and ".join(declared.files)
             raise ValueError(f"{', '.join(sources)}: {error} (wanted: {wanted})") from error
         path = self.path(declared.name)
-        write_weights(path, used, json.dumps({"sources": sources}), overwrite=overwrite)
-        return declared.name, {"sha256": sha256(path), "sources": sources}
+        metadata = json.dumps({"sources": sources})
+        write_weights(path, used, metadata, overwrite=overwrite)
+        return declared.name, _provenance(path, metadata)
 
 
 def default_folder() -> Path:
@@ -181,6 +222,11 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _provenance(path: Path, metadata: str | None) -> dict[str, Any]:
+    sources = json.loads(metadata)["sources"] if metadata else {}
+    return {"sha256": sha256(path), "sources": sources}
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
