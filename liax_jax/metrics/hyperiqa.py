@@ -1,0 +1,276 @@
+"""HyperIQA: the quality of a picture as people would rate it, without a reference.
+
+Su et al. 2020, "Blindly Assess Image Quality in the Wild Guided by a Self-Adaptive Hyper Network".
+A ResNet-50 looks at a crop. From its last features a hyper network makes the weights of a small
+target network, one for each crop; from all four stages, local distortion aware modules make the
+vector that the target network turns into a score. The weights are the user's to supply:
+`koniq_pretrained.pkl` of the authors' hyperIQA, trained on KonIQ-10k, whose names these are.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from liax_jax import ops
+from liax_jax.metrics.batch_norm import folded_conv, norm_shapes
+from liax_jax.metrics.name_table import check_tensors
+
+# Frames are brought to this size whatever their own, without keeping their proportions: so does the
+# authors' program (torchvision takes height before width), which was trained like that.
+RESIZED_HEIGHT, RESIZED_WIDTH = 512, 384
+CROP_SIZE = 224
+CROPS = 10
+CROP_SEED = 0
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STDDEV = (0.229, 0.224, 0.225)
+
+_BLOCKS = (3, 4, 6, 3)  # ResNet-50
+_WIDTHS = (64, 128, 256, 512)  # of the inner convolutions; a stage has four times as many channels
+_POOL = 7  # side of the last features, and of the squares that are averaged in all stages
+# Of each stage: channels after reduction (the last has none), and length of its part of the vector.
+_REDUCED = (16, 32, 64, None)
+_VECTOR = (16, 16, 16, 176)
+# Channels of the hyper network's features, after three convolutions.
+_HYPER = (1024, 512, 112)
+_HYPER_CONVS = ("conv1.0", "conv1.2", "conv1.4")
+# Sizes of the target network's layers: vector → 112 → 56 → 28 → 14 → score.
+_TARGET = (sum(_VECTOR), 112, 56, 28, 14, 1)
+
+HyperIQAParams = dict[str, Any]
+
+
+def crop_offsets(count: int = CROPS, seed: int = CROP_SEED) -> np.ndarray:
+    """(count, 2) int32: top and left of the random crops, the same ones for every frame."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, RESIZED_HEIGHT - CROP_SIZE + 1, count)
+    columns = rng.integers(0, RESIZED_WIDTH - CROP_SIZE + 1, count)
+    return np.stack([rows, columns], axis=1).astype(np.int32)
+
+
+def image_quality(
+    params: HyperIQAParams, frames: jax.Array, offsets: np.ndarray | None = None
+) -> jax.Array:
+    """Mean score over a frame's random crops, from 0 to 100. Pure; jit it.
+
+    Args:
+      params: from `from_state_dict`.
+      frames: (b, h, w, 3) float32 RGB in [0, 1], of any size.
+      offsets: (n, 2) top and left of crops of the frame at 512x384; those of `crop_offsets()`
+        where None.
+
+    Returns:
+      (b,) float32. Higher is better; nothing keeps it inside the range of the ratings.
+
+    Raises:
+      ValueError: frames of another form.
+    """
+    if frames.ndim != 4 or frames.shape[-1] != 3:
+        raise ValueError(f"image quality takes (b, h, w, 3) frames, got {frames.shape}")
+    resized = resize(frames)
+    shape = (frames.shape[0], CROP_SIZE, CROP_SIZE, 3)
+    zero = jnp.zeros((), jnp.int32)
+
+    def score(place: jax.Array) -> jax.Array:
+        return score_crops(params, lax.dynamic_slice(resized, (zero, *place, zero), shape))
+
+    # One crop of all frames after the other: memory is that of one crop a frame, and it takes no
+    # longer.
+    places = jnp.asarray(crop_offsets() if offsets is None else offsets, jnp.int32)
+    return lax.map(score, places).mean(axis=0)
+
+
+def resize(frames: jax.Array) -> jax.Array:
+    """(b, h, w, 3) → (b, 512, 384, 3) by an antialiased triangular filter, as Pillow's bilinear."""
+    shape = (frames.shape[0], RESIZED_HEIGHT, RESIZED_WIDTH, frames.shape[-1])
+    return jax.image.resize(
+        frames, shape, "linear", antialias=True, precision=lax.Precision.HIGHEST
+    )
+
+
+def score_crops(params: HyperIQAParams, crops: jax.Array) -> jax.Array:
+    """Scores of crops, each by a target network of its own: (b, 224, 224, 3) in [0, 1] → (b,)."""
+    # A metric's figure may not depend on the device: float32 products everywhere.
+    with jax.default_matmul_precision("highest"):
+        normalised = (crops - np.float32(_IMAGENET_MEAN)) / np.float32(_IMAGENET_STDDEV)
+        features, vector = _backbone(params, normalised)
+        for layer in params["hyper_in"]:
+            features = jax.nn.relu(_conv(features, layer))
+        return _target(_target_weights(params["target"], features), vector)
+
+
+def _backbone(params: HyperIQAParams, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Last features (b, 7, 7, 2048) and the target network's input (b, 224)."""
+    x = jax.nn.relu(_conv(x, params["stem"], stride=2))
+    padding = ((0, 0), (1, 1), (1, 1), (0, 0))
+    x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
+    parts = []
+    for number, stage in enumerate(params["stages"]):
+        for i, block in enumerate(stage):
+            x = _bottleneck(x, block, stride=2 if number > 0 and i == 0 else 1)
+        parts.append(_local_distortion(x, params["lda"][number]))
+    return x, jnp.concatenate(parts, axis=-1)
+
+
+def _bottleneck(x: jax.Array, block: Mapping[str, Any], stride: int) -> jax.Array:
+    y = jax.nn.relu(_conv(x, block["conv1"]))
+    y = jax.nn.relu(_conv(y, block["conv2"], stride))
+    shortcut = _conv(x, block["shortcut"], stride) if "shortcut" in block else x
+    return jax.nn.relu(_conv(y, block["conv3"]) + shortcut)
+
+
+def _local_distortion(x: jax.Array, module: Mapping[str, jax.Array]) -> jax.Array:
+    """Means of 7x7 squares of a stage, and one dense layer over all of them."""
+    batch, side, _, channels = x.shape
+    count = side // _POOL
+    means = x.reshape(batch, count, _POOL, count, _POOL, channels).mean(axis=(2, 4))
+    if "reduce" in module:  # a 1x1 convolution, which may as well follow the mean
+        means = means @ module["reduce"]
+    return means.reshape(batch, -1) @ module["kernel"] + module["bias"]
+
+
+def _conv(x: jax.Array, layer: Mapping[str, jax.Array], stride: int = 1) -> jax.Array:
+    # torch pads both sides alike also where the stride is 2; "SAME" wouldn't.
+    side = layer["kernel"].shape[0] // 2
+    padding = ((side, side), (side, side))
+    return ops.conv2d(x, layer["kernel"], stride, padding) + layer["bias"]
+
+
+def _target_weights(
+    layers: list[dict[str, jax.Array]], features: jax.Array
+) -> list[tuple[jax.Array, jax.Array]]:
+    """Weight (b, o, i) and bias (b, o) of each of the target network's five layers."""
+    pooled = features.mean(axis=(1, 2))
+    weights = []
+    for layer, inputs, outputs in zip(layers, _TARGET[:-1], _TARGET[1:], strict=True):
+        if layer["kernel"].ndim == 4:
+            made = _conv(features, layer)
+            made = made.transpose(0, 3, 1, 2)  # torch's order of numbers decides which is which
+        else:
+            made = pooled @ layer["kernel"] + layer["bias"]
+        bias = pooled @ layer["bias_kernel"] + layer["bias_bias"]
+        weights.append((made.reshape(-1, outputs, inputs), bias))
+    return weights
+
+
+def _target(weights: list[tuple[jax.Array, jax.Array]], vector: jax.Array) -> jax.Array:
+    """The target network: dense layers with sigmoids between, each example with its own weights."""
+    for i, (weight, bias) in enumerate(weights):
+        vector = jnp.einsum("boi,bi->bo", weight, vector) + bias
+        if i < len(weights) - 1:
+            vector = jax.nn.sigmoid(vector)
+    return vector[:, 0]
+
+
+def _blocks() -> Iterator[tuple[str, int, int, int]]:
+    """(published name, input channels, inner channels, stage from 0) of every bottleneck."""
+    inputs = _WIDTHS[0]
+    for stage, (count, width) in enumerate(zip(_BLOCKS, _WIDTHS, strict=True)):
+        for i in range(count):
+            yield f"res.layer{stage + 1}.{i}", inputs, width, stage
+            inputs = 4 * width
+
+
+def tensor_shapes() -> dict[str, tuple[int, ...]]:
+    """Published name → torch shape of every tensor."""
+    shapes: dict[str, tuple[int, ...]] = {"res.conv1.weight": (_WIDTHS[0], 3, 7, 7)}
+    shapes |= norm_shapes("res.bn1", _WIDTHS[0])
+    for name, inputs, width, _ in _blocks():
+        convs = {
+            "conv1": (width, inputs, 1),
+            "conv2": (width, width, 3),
+            "conv3": (4 * width, width, 1),
+        }
+        for number, (conv, (outputs, from_, side)) in enumerate(convs.items(), start=1):
+            shapes[f"{name}.{conv}.weight"] = (outputs, from_, side, side)
+            shapes |= norm_shapes(f"{name}.bn{number}", outputs)
+        if name.endswith(".0"):
+            shapes[f"{name}.downsample.0.weight"] = (4 * width, inputs, 1, 1)
+            shapes |= norm_shapes(f"{name}.downsample.1", 4 * width)
+    for stage, (width, reduced, length) in enumerate(zip(_WIDTHS, _REDUCED, _VECTOR, strict=True)):
+        if reduced:
+            shapes[f"res.lda{stage + 1}_pool.0.weight"] = (reduced, 4 * width, 1, 1)
+        squares = (8 >> stage) ** 2
+        shapes |= _dense_shapes(f"res.lda{stage + 1}_fc", (reduced or 4 * width) * squares, length)
+    for name, inputs, outputs in zip(
+        _HYPER_CONVS, (4 * _WIDTHS[-1], *_HYPER), _HYPER, strict=False
+    ):
+        shapes |= {f"{name}.weight": (outputs, inputs, 1, 1), f"{name}.bias": (outputs,)}
+    for number, (inputs, outputs) in enumerate(
+        zip(_TARGET[:-1], _TARGET[1:], strict=True), start=1
+    ):
+        if number < len(_TARGET) - 1:
+            made = inputs * outputs // _POOL**2
+            shapes[f"fc{number}w_conv.weight"] = (made, _HYPER[-1], 3, 3)
+            shapes[f"fc{number}w_conv.bias"] = (made,)
+        else:
+            shapes |= _dense_shapes(f"fc{number}w_fc", _HYPER[-1], inputs)
+        shapes |= _dense_shapes(f"fc{number}b_fc", _HYPER[-1], outputs)
+    return shapes
+
+
+def _dense_shapes(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def from_state_dict(tensors: Mapping[str, np.ndarray]) -> HyperIQAParams:
+    """Published names and layouts → parameters of `image_quality`, normalisations folded.
+
+    Raises:
+      ValueError: tensors missing, unexpected or misshapen; they are named.
+    """
+    check_tensors(tensors, tensor_shapes(), "HyperIQA (koniq_pretrained.pkl)")
+    stages: list[list[dict[str, Any]]] = [[] for _ in _BLOCKS]
+    for name, _, _, stage in _blocks():
+        block = {
+            f"conv{i}": folded_conv(tensors, f"{name}.conv{i}", f"{name}.bn{i}") for i in (1, 2, 3)
+        }
+        if name.endswith(".0"):
+            block["shortcut"] = folded_conv(tensors, f"{name}.downsample.0", f"{name}.downsample.1")
+        stages[stage].append(block)
+    params = {
+        "stem": folded_conv(tensors, "res.conv1", "res.bn1"),
+        "stages": stages,
+        "lda": [_lda_params(tensors, stage) for stage in range(len(_BLOCKS))],
+        "hyper_in": [_conv_params(tensors, name) for name in _HYPER_CONVS],
+        "target": [_target_params(tensors, number) for number in range(1, len(_TARGET))],
+    }
+    return jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), params)
+
+
+def _conv_params(tensors: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    weight = np.asarray(tensors[f"{name}.weight"])
+    return {"kernel": weight.transpose(2, 3, 1, 0), "bias": np.asarray(tensors[f"{name}.bias"])}
+
+
+def _lda_params(tensors: Mapping[str, np.ndarray], stage: int) -> dict[str, np.ndarray]:
+    name, reduced = f"res.lda{stage + 1}", _REDUCED[stage]
+    weight = np.asarray(tensors[f"{name}_fc.weight"])
+    # torch flattens channels first, we channels last.
+    channels = reduced or 4 * _WIDTHS[stage]
+    kernel = weight.reshape(weight.shape[0], channels, -1).transpose(2, 1, 0)
+    module = {
+        "kernel": kernel.reshape(-1, weight.shape[0]),
+        "bias": np.asarray(tensors[f"{name}_fc.bias"]),
+    }
+    if reduced:
+        module["reduce"] = np.asarray(tensors[f"{name}_pool.0.weight"])[:, :, 0, 0].T
+    return module
+
+
+def _target_params(tensors: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+    """What makes weight and bias of one layer of the target network."""
+    if number < len(_TARGET) - 1:
+        made = _conv_params(tensors, f"fc{number}w_conv")
+    else:
+        made = {
+            "kernel": np.asarray(tensors[f"fc{number}w_fc.weight"]).T,
+            "bias": np.asarray(tensors[f"fc{number}w_fc.bias"]),
+        }
+    return made | {
+        "bias_kernel": np.asarray(tensors[f"fc{number}b_fc.weight"]).T,
+        "bias_bias": np.asarray(tensors[f"fc{number}b_fc.bias"]),
+    }
