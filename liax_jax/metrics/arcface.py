@@ -140,6 +140,12 @@ def find_depth(names: Mapping[str, Any]) -> int:
     )
 
 
+def depth_of(params: ArcFaceParams) -> int:
+    """Which of the networks has these parameters."""
+    counts = tuple(len(layer) for layer in params["layers"])
+    return next(depth for depth, blocks in DEPTHS.items() if blocks == counts)
+
+
 def from_state_dict(tensors: Mapping[str, np.ndarray]) -> ArcFaceParams:
     """Published names and layouts → parameters of `embed`, normalisations folded.
 

@@ -174,12 +174,16 @@ class SequenceMetric(Metric):
             carry = SequenceCarry(start, begin, 0)
         images = jnp.concatenate([carry.images, images])
         references = jnp.concatenate([carry.references, references])
-        scores = _apply(self.apply, self.params, images, references)
+        scores = self.score(images, references)
         numbers = carry.seen + np.arange(len(scores))
         later = SequenceCarry(
             images[-self.context :], references[-self.context :], carry.seen + len(scores)
         )
         return later, scores, numbers >= self.context
+
+    def score(self, images: jax.Array, references: jax.Array) -> jax.Array:
+        """Scores (b,) of (context + b, h, w, 3) frames, jitted."""
+        return _apply(self.apply, self.params, images, references)
 
 
 @dataclasses.dataclass(frozen=True)

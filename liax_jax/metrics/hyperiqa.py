@@ -19,14 +19,9 @@ from liax_jax import ops
 from liax_jax.metrics.batch_norm import folded_conv, norm_shapes
 from liax_jax.metrics.name_table import check_tensors
 
-# Frames are brought to this size whatever their own, without keeping their proportions: so does the
-# authors' program (torchvision takes height before width), which was trained like that.
-RESIZED_HEIGHT, RESIZED_WIDTH = 512, 384
 CROP_SIZE = 224
-CROPS = 10
-CROP_SEED = 0
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STDDEV = (0.229, 0.224, 0.225)
+_IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_IMAGENET_STDDEV = np.array([0.229, 0.224, 0.225], np.float32)
 
 _BLOCKS = (3, 4, 6, 3)  # ResNet-50
 _WIDTHS = (64, 128, 256, 512)  # of the inner convolutions; a stage has four times as many channels
@@ -43,67 +38,35 @@ _TARGET = (sum(_VECTOR), 112, 56, 28, 14, 1)
 HyperIQAParams = dict[str, Any]
 
 
-def crop_offsets(count: int = CROPS, seed: int = CROP_SEED) -> np.ndarray:
-    """(count, 2) int32: top and left of the random crops, the same ones for every frame."""
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(0, RESIZED_HEIGHT - CROP_SIZE + 1, count)
-    columns = rng.integers(0, RESIZED_WIDTH - CROP_SIZE + 1, count)
-    return np.stack([rows, columns], axis=1).astype(np.int32)
-
-
-def image_quality(
-    params: HyperIQAParams, frames: jax.Array, offsets: np.ndarray | None = None
-) -> jax.Array:
-    """Mean score over a frame's random crops, from 0 to 100. Pure; jit it.
+def score_crops(params: HyperIQAParams, crops: jax.Array) -> jax.Array:
+    """Scores of crops, each by a target network of its own. Pure; jit it.
 
     Args:
       params: from `from_state_dict`.
-      frames: (b, h, w, 3) float32 RGB in [0, 1], of any size.
-      offsets: (n, 2) top and left of crops of the frame at 512x384; those of `crop_offsets()`
-        where None.
+      crops: (b, 224, 224, 3) float32 RGB in [0, 1].
 
     Returns:
-      (b,) float32. Higher is better; nothing keeps it inside the range of the ratings.
+      (b,) float32, from 0 to 100 as the ratings that the published weights were trained on; nothing
+      keeps them inside.
 
     Raises:
-      ValueError: frames of another form.
+      ValueError: crops of another size.
     """
-    if frames.ndim != 4 or frames.shape[-1] != 3:
-        raise ValueError(f"image quality takes (b, h, w, 3) frames, got {frames.shape}")
-    resized = resize(frames)
-    shape = (frames.shape[0], CROP_SIZE, CROP_SIZE, 3)
-    zero = jnp.zeros((), jnp.int32)
-
-    def score(place: jax.Array) -> jax.Array:
-        return score_crops(params, lax.dynamic_slice(resized, (zero, *place, zero), shape))
-
-    # One crop of all frames after the other: memory is that of one crop a frame, and it takes no
-    # longer.
-    places = jnp.asarray(crop_offsets() if offsets is None else offsets, jnp.int32)
-    return lax.map(score, places).mean(axis=0)
-
-
-def resize(frames: jax.Array) -> jax.Array:
-    """(b, h, w, 3) → (b, 512, 384, 3) by an antialiased triangular filter, as Pillow's bilinear."""
-    shape = (frames.shape[0], RESIZED_HEIGHT, RESIZED_WIDTH, frames.shape[-1])
-    return jax.image.resize(
-        frames, shape, "linear", antialias=True, precision=lax.Precision.HIGHEST
-    )
-
-
-def score_crops(params: HyperIQAParams, crops: jax.Array) -> jax.Array:
-    """Scores of crops, each by a target network of its own: (b, 224, 224, 3) in [0, 1] → (b,)."""
+    if crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
+        raise ValueError(
+            f"HyperIQA takes (b, {CROP_SIZE}, {CROP_SIZE}, 3) crops, got {crops.shape}"
+        )
     # A metric's figure may not depend on the device: float32 products everywhere.
     with jax.default_matmul_precision("highest"):
-        normalised = (crops - np.float32(_IMAGENET_MEAN)) / np.float32(_IMAGENET_STDDEV)
-        features, vector = _backbone(params, normalised)
+        features, vector = backbone(params, crops)
         for layer in params["hyper_in"]:
             features = jax.nn.relu(_conv(features, layer))
         return _target(_target_weights(params["target"], features), vector)
 
 
-def _backbone(params: HyperIQAParams, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Last features (b, 7, 7, 2048) and the target network's input (b, 224)."""
+def backbone(params: HyperIQAParams, crops: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Last features (b, 7, 7, 2048) and the target network's input (b, 224) of crops in [0, 1]."""
+    x = (crops - _IMAGENET_MEAN) / _IMAGENET_STDDEV
     x = jax.nn.relu(_conv(x, params["stem"], stride=2))
     padding = ((0, 0), (1, 1), (1, 1), (0, 0))
     x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
@@ -217,7 +180,7 @@ def _dense_shapes(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, 
 
 
 def from_state_dict(tensors: Mapping[str, np.ndarray]) -> HyperIQAParams:
-    """Published names and layouts → parameters of `image_quality`, normalisations folded.
+    """Published names and layouts → parameters of `score_crops`, normalisations folded.
 
     Raises:
       ValueError: tensors missing, unexpected or misshapen; they are named.

@@ -12,6 +12,9 @@ import jax
 
 from liax_jax.metrics.base import FrameMetric, Metric
 from liax_jax.metrics.frechet import make_fid
+from liax_jax.metrics.identity import identity_metric
+from liax_jax.metrics.image_quality import image_quality_metric
+from liax_jax.metrics.jitter import JITTER
 from liax_jax.metrics.l1 import l1_distance
 from liax_jax.metrics.lpips import make_lpips
 from liax_jax.metrics.ms_ssim import (
@@ -87,6 +90,9 @@ METRICS: dict[str, Declaration] = {
     "lpips_alex": Declaration(make_lpips, ("lpips_alex",)),
     "lpips_vgg": Declaration(make_lpips, ("lpips_vgg",)),
     "fid": Declaration(make_fid, ("inception",)),
+    "identity": Declaration(identity_metric, ("arcface",)),
+    "image_quality": Declaration(image_quality_metric, ("hyperiqa",)),
+    "jitter": Declaration(lambda: JITTER),
 }
 """Every metric, in the order of tables."""
 

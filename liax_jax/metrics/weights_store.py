@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from liax_jax import torch_files
-from liax_jax.metrics import inception, lpips
+from liax_jax.metrics import arcface, hyperiqa, inception, lpips
 from liax_jax.metrics.base import StoredWeights
 from liax_jax.metrics.network_layers import check_tensors
 from liax_jax.models import perceptual
@@ -109,6 +109,22 @@ NETWORKS: tuple[Network, ...] = (
         home=_TORCHVISION,
         unused=r"classifier\.|features\.(30|32|34)\.",
         purpose="the perceptual term in training",
+    ),
+    Network(
+        name="arcface",
+        command="arcface",
+        from_state_dict=arcface.from_state_dict,
+        files=("backbone.pth of an iresnet-50 or -100 of insightface's arcface_torch",),
+        home="https://github.com/deepinsight/insightface/tree/master/recognition/arcface_torch",
+        unused=r".*\.num_batches_tracked$",
+    ),
+    Network(
+        name="hyperiqa",
+        command="hyperiqa",
+        from_state_dict=hyperiqa.from_state_dict,
+        files=("koniq_pretrained.pkl of hyperIQA",),
+        home="https://github.com/SSL92/hyperIQA",
+        unused=r".*\.num_batches_tracked$",
     ),
 )
 
