@@ -14,15 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from liax_jax import ops
 from liax_jax.metrics.batch_norm import folded_conv, norm_shapes, scale_and_shift
-from liax_jax.metrics.name_table import check_tensors
+from liax_jax.metrics.network_layers import check_tensors, dense, symmetric_conv2d, without
 
 CROP_SIZE = 112
 EMBEDDING_SIZE = 512
 # Depth → blocks in the four layers. A block has two convolutions.
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
 _CHANNELS = (64, 128, 256, 512)
+UNUSED = r".*\.num_batches_tracked$"  # counters of training
 _LAST_SIDE = CROP_SIZE // 2 ** len(_CHANNELS)
 
 # A list of blocks for each of the four layers; their number is the network's depth.
@@ -46,13 +46,11 @@ def embed(params: ArcFaceParams, crops: jax.Array) -> jax.Array:
         raise ValueError(
             f"the face network takes (b, {CROP_SIZE}, {CROP_SIZE}, 3) crops, got {crops.shape}"
         )
-    # A metric's figure may not depend on the device: float32 products everywhere.
-    with jax.default_matmul_precision("highest"):
-        x = _prelu(_conv(crops, params["stem"]), params["stem"]["slope"])
-        for layer in params["layers"]:
-            for block in layer:
-                x = _block(x, block)
-        return x.reshape(x.shape[0], -1) @ params["head"]["kernel"] + params["head"]["bias"]
+    x = _prelu(symmetric_conv2d(crops, params["stem"]), params["stem"]["slope"])
+    for layer in params["layers"]:
+        for block in layer:
+            x = _block(x, block)
+    return dense(x.reshape(x.shape[0], -1), params["head"])
 
 
 def cosine_distance(embedding: jax.Array, other: jax.Array) -> jax.Array:
@@ -68,25 +66,18 @@ def _unit(vector: jax.Array) -> jax.Array:
     return vector / jnp.linalg.norm(vector, axis=-1, keepdims=True)
 
 
-def _conv(x: jax.Array, layer: Mapping[str, jax.Array], stride: int = 1) -> jax.Array:
-    # torch pads both sides by one also where the stride is 2; "SAME" wouldn't.
-    side = layer["kernel"].shape[0] // 2
-    padding = ((side, side), (side, side))
-    return ops.conv2d(x, layer["kernel"], stride, padding) + layer["bias"]
-
-
 def _prelu(x: jax.Array, slope: jax.Array) -> jax.Array:
     return jnp.where(x >= 0, x, slope * x)
 
 
 def _block(x: jax.Array, block: Mapping[str, Any]) -> jax.Array:
     """Normalise, convolve, PReLU, convolve, add: the first block of a layer halves the size."""
-    stride = 2 if "shortcut" in block else 1
     # Before a convolution that pads with zeros, a normalisation's shift can't be folded into it.
     y = x * block["norm"]["scale"] + block["norm"]["shift"]
-    y = _prelu(_conv(y, block["conv1"]), block["conv1"]["slope"])
-    y = _conv(y, block["conv2"], stride)
-    return y + (_conv(x, block["shortcut"], stride) if "shortcut" in block else x)
+    y = _prelu(symmetric_conv2d(y, block["conv1"]), block["conv1"]["slope"])
+    if "shortcut" not in block:
+        return symmetric_conv2d(y, block["conv2"]) + x
+    return symmetric_conv2d(y, block["conv2"], 2) + symmetric_conv2d(x, block["shortcut"], 2)
 
 
 def _blocks(depth: int) -> Iterator[tuple[str, int, int, bool]]:
@@ -156,11 +147,12 @@ def from_state_dict(tensors: Mapping[str, np.ndarray]) -> ArcFaceParams:
       ValueError: another network, or tensors missing, unexpected or misshapen; they are named.
     """
     depth = find_depth(tensors)
-    check_tensors(tensors, tensor_shapes(depth), f"iresnet-{depth} (arcface_torch's backbone.pth)")
+    whose = f"the weights of iresnet-{depth} (backbone.pth of arcface_torch)"
+    tensors = check_tensors(without(tensors, UNUSED), tensor_shapes(depth), whose)
     layers: list[list[dict[str, Any]]] = [[] for _ in _CHANNELS]
     for name, _, _, halves in _blocks(depth):
         scale, shift = scale_and_shift(tensors, f"{name}.bn1")
-        slope = np.asarray(tensors[f"{name}.prelu.weight"], np.float32)
+        slope = tensors[f"{name}.prelu.weight"]
         block: dict[str, Any] = {
             "norm": {"scale": scale.astype(np.float32), "shift": shift.astype(np.float32)},
             "conv1": folded_conv(tensors, f"{name}.conv1", f"{name}.bn2") | {"slope": slope},
@@ -170,7 +162,7 @@ def from_state_dict(tensors: Mapping[str, np.ndarray]) -> ArcFaceParams:
             block["shortcut"] = folded_conv(tensors, f"{name}.downsample.0", f"{name}.downsample.1")
         layers[int(name[len("layer")]) - 1].append(block)
     stem = folded_conv(tensors, "conv1", "bn1")
-    stem["slope"] = np.asarray(tensors["prelu.weight"], np.float32)
+    stem["slope"] = tensors["prelu.weight"]
     params = {"stem": stem, "layers": layers, "head": _folded_head(tensors)}
     return jax.tree.map(jnp.asarray, params)
 

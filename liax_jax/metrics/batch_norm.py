@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from liax_jax.metrics.network_layers import kernel_from_torch
+
 EPSILON = 1e-5  # of torch's layers, which the published networks use unchanged
 NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 
@@ -37,8 +39,5 @@ def folded_conv(tensors: Mapping[str, np.ndarray], conv: str, norm: str) -> dict
       "kernel" (h, w, i, o) and "bias" (o,), float32.
     """
     scale, shift = scale_and_shift(tensors, norm)
-    weight = np.asarray(tensors[f"{conv}.weight"], np.float64) * scale[:, None, None, None]
-    return {
-        "kernel": np.ascontiguousarray(weight.transpose(2, 3, 1, 0), np.float32),
-        "bias": shift.astype(np.float32),
-    }
+    kernel = kernel_from_torch(tensors[f"{conv}.weight"]) * scale
+    return {"kernel": kernel.astype(np.float32), "bias": shift.astype(np.float32)}

@@ -15,11 +15,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from liax_jax import ops
 from liax_jax.metrics.batch_norm import folded_conv, norm_shapes
-from liax_jax.metrics.name_table import check_tensors
+from liax_jax.metrics.network_layers import (
+    Layer,
+    check_tensors,
+    dense,
+    kernel_from_torch,
+    symmetric_conv2d,
+    without,
+)
 
 CROP_SIZE = 224
+UNUSED = r".*\.num_batches_tracked$"  # counters of training
 _IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _IMAGENET_STDDEV = np.array([0.229, 0.224, 0.225], np.float32)
 
@@ -56,18 +63,16 @@ def score_crops(params: HyperIQAParams, crops: jax.Array) -> jax.Array:
         raise ValueError(
             f"HyperIQA takes (b, {CROP_SIZE}, {CROP_SIZE}, 3) crops, got {crops.shape}"
         )
-    # A metric's figure may not depend on the device: float32 products everywhere.
-    with jax.default_matmul_precision("highest"):
-        features, vector = backbone(params, crops)
-        for layer in params["hyper_in"]:
-            features = jax.nn.relu(_conv(features, layer))
-        return _target(_target_weights(params["target"], features), vector)
+    features, vector = backbone(params, crops)
+    for layer in params["hyper_in"]:
+        features = jax.nn.relu(symmetric_conv2d(features, layer))
+    return _target(_target_weights(params["target"], features), vector)
 
 
 def backbone(params: HyperIQAParams, crops: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Last features (b, 7, 7, 2048) and the target network's input (b, 224) of crops in [0, 1]."""
     x = (crops - _IMAGENET_MEAN) / _IMAGENET_STDDEV
-    x = jax.nn.relu(_conv(x, params["stem"], stride=2))
+    x = jax.nn.relu(symmetric_conv2d(x, params["stem"], stride=2))
     padding = ((0, 0), (1, 1), (1, 1), (0, 0))
     x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
     parts = []
@@ -79,50 +84,43 @@ def backbone(params: HyperIQAParams, crops: jax.Array) -> tuple[jax.Array, jax.A
 
 
 def _bottleneck(x: jax.Array, block: Mapping[str, Any], stride: int) -> jax.Array:
-    y = jax.nn.relu(_conv(x, block["conv1"]))
-    y = jax.nn.relu(_conv(y, block["conv2"], stride))
-    shortcut = _conv(x, block["shortcut"], stride) if "shortcut" in block else x
-    return jax.nn.relu(_conv(y, block["conv3"]) + shortcut)
+    y = jax.nn.relu(symmetric_conv2d(x, block["conv1"]))
+    y = jax.nn.relu(symmetric_conv2d(y, block["conv2"], stride))
+    shortcut = symmetric_conv2d(x, block["shortcut"], stride) if "shortcut" in block else x
+    return jax.nn.relu(symmetric_conv2d(y, block["conv3"]) + shortcut)
 
 
-def _local_distortion(x: jax.Array, module: Mapping[str, jax.Array]) -> jax.Array:
+def _local_distortion(x: jax.Array, module: Mapping[str, Any]) -> jax.Array:
     """Means of 7x7 squares of a stage, and one dense layer over all of them."""
     batch, side, _, channels = x.shape
     count = side // _POOL
     means = x.reshape(batch, count, _POOL, count, _POOL, channels).mean(axis=(2, 4))
     if "reduce" in module:  # a 1x1 convolution, which may as well follow the mean
-        means = means @ module["reduce"]
-    return means.reshape(batch, -1) @ module["kernel"] + module["bias"]
-
-
-def _conv(x: jax.Array, layer: Mapping[str, jax.Array], stride: int = 1) -> jax.Array:
-    # torch pads both sides alike also where the stride is 2; "SAME" wouldn't.
-    side = layer["kernel"].shape[0] // 2
-    padding = ((side, side), (side, side))
-    return ops.conv2d(x, layer["kernel"], stride, padding) + layer["bias"]
+        means = jnp.matmul(means, module["reduce"], precision=lax.Precision.HIGHEST)
+    return dense(means.reshape(batch, -1), module["dense"])
 
 
 def _target_weights(
-    layers: list[dict[str, jax.Array]], features: jax.Array
+    layers: list[dict[str, Layer]], features: jax.Array
 ) -> list[tuple[jax.Array, jax.Array]]:
     """Weight (b, o, i) and bias (b, o) of each of the target network's five layers."""
     pooled = features.mean(axis=(1, 2))
     weights = []
     for layer, inputs, outputs in zip(layers, _TARGET[:-1], _TARGET[1:], strict=True):
-        if layer["kernel"].ndim == 4:
-            made = _conv(features, layer)
+        if layer["weight"]["kernel"].ndim == 4:
+            made = symmetric_conv2d(features, layer["weight"])
             made = made.transpose(0, 3, 1, 2)  # torch's order of numbers decides which is which
         else:
-            made = pooled @ layer["kernel"] + layer["bias"]
-        bias = pooled @ layer["bias_kernel"] + layer["bias_bias"]
-        weights.append((made.reshape(-1, outputs, inputs), bias))
+            made = dense(pooled, layer["weight"])
+        weights.append((made.reshape(-1, outputs, inputs), dense(pooled, layer["bias"])))
     return weights
 
 
 def _target(weights: list[tuple[jax.Array, jax.Array]], vector: jax.Array) -> jax.Array:
     """The target network: dense layers with sigmoids between, each example with its own weights."""
     for i, (weight, bias) in enumerate(weights):
-        vector = jnp.einsum("boi,bi->bo", weight, vector) + bias
+        product = jnp.einsum("boi,bi->bo", weight, vector, precision=lax.Precision.HIGHEST)
+        vector = product + bias
         if i < len(weights) - 1:
             vector = jax.nn.sigmoid(vector)
     return vector[:, 0]
@@ -185,7 +183,8 @@ def from_state_dict(tensors: Mapping[str, np.ndarray]) -> HyperIQAParams:
     Raises:
       ValueError: tensors missing, unexpected or misshapen; they are named.
     """
-    check_tensors(tensors, tensor_shapes(), "HyperIQA (koniq_pretrained.pkl)")
+    whose = "the weights of HyperIQA (koniq_pretrained.pkl)"
+    tensors = check_tensors(without(tensors, UNUSED), tensor_shapes(), whose)
     stages: list[list[dict[str, Any]]] = [[] for _ in _BLOCKS]
     for name, _, _, stage in _blocks():
         block = {
@@ -198,42 +197,36 @@ def from_state_dict(tensors: Mapping[str, np.ndarray]) -> HyperIQAParams:
         "stem": folded_conv(tensors, "res.conv1", "res.bn1"),
         "stages": stages,
         "lda": [_lda_params(tensors, stage) for stage in range(len(_BLOCKS))],
-        "hyper_in": [_conv_params(tensors, name) for name in _HYPER_CONVS],
+        "hyper_in": [_layer(tensors, name) for name in _HYPER_CONVS],
         "target": [_target_params(tensors, number) for number in range(1, len(_TARGET))],
     }
-    return jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), params)
+    return jax.tree.map(jnp.asarray, params)
 
 
-def _conv_params(tensors: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    weight = np.asarray(tensors[f"{name}.weight"])
-    return {"kernel": weight.transpose(2, 3, 1, 0), "bias": np.asarray(tensors[f"{name}.bias"])}
+def _layer(tensors: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """A convolution or a dense layer."""
+    weight = tensors[f"{name}.weight"]
+    kernel = kernel_from_torch(weight) if weight.ndim == 4 else weight.T
+    return {"kernel": kernel, "bias": tensors[f"{name}.bias"]}
 
 
-def _lda_params(tensors: Mapping[str, np.ndarray], stage: int) -> dict[str, np.ndarray]:
+def _lda_params(tensors: Mapping[str, np.ndarray], stage: int) -> dict[str, Any]:
     name, reduced = f"res.lda{stage + 1}", _REDUCED[stage]
-    weight = np.asarray(tensors[f"{name}_fc.weight"])
+    layer = _layer(tensors, f"{name}_fc")
     # torch flattens channels first, we channels last.
-    channels = reduced or 4 * _WIDTHS[stage]
-    kernel = weight.reshape(weight.shape[0], channels, -1).transpose(2, 1, 0)
-    module = {
-        "kernel": kernel.reshape(-1, weight.shape[0]),
-        "bias": np.asarray(tensors[f"{name}_fc.bias"]),
-    }
-    if reduced:
-        module["reduce"] = np.asarray(tensors[f"{name}_pool.0.weight"])[:, :, 0, 0].T
-    return module
+    kernel = layer["kernel"].reshape(reduced or 4 * _WIDTHS[stage], -1, _VECTOR[stage])
+    layer["kernel"] = kernel.swapaxes(0, 1).reshape(-1, _VECTOR[stage])
+    if not reduced:
+        return {"dense": layer}
+    return {"dense": layer, "reduce": tensors[f"{name}_pool.0.weight"][:, :, 0, 0].T}
 
 
-def _target_params(tensors: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+def _target_params(
+    tensors: Mapping[str, np.ndarray], number: int
+) -> dict[str, dict[str, np.ndarray]]:
     """What makes weight and bias of one layer of the target network."""
-    if number < len(_TARGET) - 1:
-        made = _conv_params(tensors, f"fc{number}w_conv")
-    else:
-        made = {
-            "kernel": np.asarray(tensors[f"fc{number}w_fc.weight"]).T,
-            "bias": np.asarray(tensors[f"fc{number}w_fc.bias"]),
-        }
-    return made | {
-        "bias_kernel": np.asarray(tensors[f"fc{number}b_fc.weight"]).T,
-        "bias_bias": np.asarray(tensors[f"fc{number}b_fc.bias"]),
+    kind = "conv" if number < len(_TARGET) - 1 else "fc"
+    return {
+        "weight": _layer(tensors, f"fc{number}w_{kind}"),
+        "bias": _layer(tensors, f"fc{number}b_fc"),
     }

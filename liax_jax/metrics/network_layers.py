@@ -30,6 +30,20 @@ def conv2d(
     return y + layer["bias"]
 
 
+def symmetric_conv2d(x: jax.Array, layer: Layer, stride: int = 1) -> jax.Array:
+    """`conv2d` with both sides padded by half the kernel, as torch's networks have it.
+
+    With a stride of 2 and even sizes, "SAME" pads one side only.
+    """
+    half = layer["kernel"].shape[0] // 2
+    return conv2d(x, layer, stride, ((half, half), (half, half)))
+
+
+def dense(x: jax.Array, layer: Layer) -> jax.Array:
+    """Dense layer in full float32, (..., i) → (..., o); `layer` has kernel (i, o) and bias."""
+    return jnp.matmul(x, layer["kernel"], precision=lax.Precision.HIGHEST) + layer["bias"]
+
+
 def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
     """Maximum over windows that lie inside: (b, h, w, c) → (b, h', w', c)."""
     window, strides = (1, size, size, 1), (1, stride, stride, 1)

@@ -116,7 +116,7 @@ NETWORKS: tuple[Network, ...] = (
         from_state_dict=arcface.from_state_dict,
         files=("backbone.pth of an iresnet-50 or -100 of insightface's arcface_torch",),
         home="https://github.com/deepinsight/insightface/tree/master/recognition/arcface_torch",
-        unused=r".*\.num_batches_tracked$",
+        unused=arcface.UNUSED,
     ),
     Network(
         name="hyperiqa",
@@ -124,7 +124,7 @@ NETWORKS: tuple[Network, ...] = (
         from_state_dict=hyperiqa.from_state_dict,
         files=("koniq_pretrained.pkl of hyperIQA",),
         home="https://github.com/SSL92/hyperIQA",
-        unused=r".*\.num_batches_tracked$",
+        unused=hyperiqa.UNUSED,
     ),
 )
 

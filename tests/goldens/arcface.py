@@ -1,24 +1,21 @@
 """Records embeddings of iresnet-50 as torch computes them on seeded weights.
 
-  python tests/goldens/arcface.py        (needs torch; recorded with 2.13, CPU, float32)
+  python -m tests.goldens.arcface        (needs torch; recorded with 2.13, CPU, float64)
 
 Writes tests/fixtures/arcface.npz. The layers are those of insightface's arcface_torch, restated;
 weights and pictures are drawn again by the test.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "metrics"))
-from seeded_weights import draw, draw_pictures  # noqa: E402
+from tests.goldens.seeded_weights import draw, pictures
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "arcface.npz"
-SEED = 50
-PICTURES = 2
+SEED = 1  # of the pictures
 
 
 class Block(nn.Module):
@@ -67,15 +64,15 @@ class IResNet(nn.Module):
 
 
 def main() -> None:
-    network = IResNet((3, 4, 14, 3)).eval()
+    network = IResNet((3, 4, 14, 3)).double().eval()
     state = network.state_dict()
-    for name, value in state.items():
-        if not name.endswith("num_batches_tracked"):
-            value.copy_(torch.from_numpy(draw(name, tuple(value.shape), SEED)))
-    crops = draw_pictures(PICTURES, 112, 112, SEED) * 2 - 1
+    shapes = {k: tuple(v.shape) for k, v in state.items() if not k.endswith("tracked")}
+    for name, value in draw(shapes).items():
+        state[name].copy_(torch.from_numpy(value))
+    crops = pictures(SEED, (2, 112, 112, 3)) * 2 - 1
     with torch.no_grad():
-        embedding = network(torch.from_numpy(crops.transpose(0, 3, 1, 2)))
-    np.savez_compressed(FIXTURE, embedding=embedding.numpy())
+        embedding = network(torch.from_numpy(crops.transpose(0, 3, 1, 2)).double())
+    np.savez_compressed(FIXTURE, embedding=embedding.float().numpy())
     print(f"{FIXTURE}: {FIXTURE.stat().st_size} bytes, {embedding.std():.3g}")
 
 

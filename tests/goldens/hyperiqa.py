@@ -1,13 +1,12 @@
 """Records HyperIQA's scores as torch computes them on seeded weights.
 
-  python tests/goldens/hyperiqa.py        (needs torch and Pillow; recorded with 2.13, CPU, float32)
+  python -m tests.goldens.hyperiqa        (needs torch and Pillow; recorded with 2.13, CPU, float64)
 
 Writes tests/fixtures/hyperiqa.npz. The layers are those of the authors' hyperIQA, restated: the
 backbone with its local distortion aware modules, the hyper network, and the target network as
 grouped convolutions. Weights and pictures are drawn again by the test.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,10 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "metrics"))
-from seeded_weights import draw, draw_pictures  # noqa: E402
+from tests.goldens.seeded_weights import draw, pictures
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "hyperiqa.npz"
-SEED = 10
-PICTURES = 2
+SEED = 1  # of the pictures
 SIZES = (224, 112, 56, 28, 14, 1)
 
 
@@ -117,17 +114,18 @@ class HyperNetwork(nn.Module):
 
 
 def main() -> None:
-    network = HyperNetwork().eval()
-    for name, value in network.state_dict().items():
-        if not name.endswith("num_batches_tracked"):
-            value.copy_(torch.from_numpy(draw(name, tuple(value.shape), SEED)))
-    crops = draw_pictures(PICTURES, 224, 224, SEED)
+    network = HyperNetwork().double().eval()
+    state = network.state_dict()
+    shapes = {k: tuple(v.shape) for k, v in state.items() if not k.endswith("tracked")}
+    for name, value in draw(shapes).items():
+        state[name].copy_(torch.from_numpy(value))
+    crops = pictures(SEED, (2, 224, 224, 3))
     mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
     stddev = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
     with torch.no_grad():
-        x = (torch.from_numpy(crops.transpose(0, 3, 1, 2)) - mean) / stddev
+        x = (torch.from_numpy(crops.transpose(0, 3, 1, 2)).double() - mean) / stddev
         vector, score = network(x)
-    np.savez_compressed(FIXTURE, vector=vector.numpy(), score=score.numpy())
+    np.savez_compressed(FIXTURE, vector=vector.float().numpy(), score=score.float().numpy())
     print(f"{FIXTURE}: {FIXTURE.stat().st_size} bytes; scores {score.tolist()}")
 
 

@@ -20,8 +20,11 @@ def _draw_one(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.abs(value)
     if name.endswith("running_var"):
         return np.exp(0.3 * value)
-    if name.endswith("bn.weight"):
-        return 1 + 0.1 * value
+    if name.endswith("prelu.weight"):
+        return 0.25 + 0.05 * value
+    if len(shape) == 1 and name.endswith("weight"):
+        # The last normalisation of a residual block: small, so that sums of blocks stay about 1.
+        return (1 + 0.1 * value) * np.float32(0.2 if name.endswith("bn3.weight") else 1)
     if len(shape) == 1:
         return 0.1 * value
     return value * np.float32(np.sqrt(2 / value[0].size))

@@ -7,19 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from seeded_weights import draw_all, draw_pictures
 
 from liax_jax.metrics import METRICS, WeightsStore, hyperiqa
 from liax_jax.metrics.image_quality import crop_offsets, image_quality, resize
 from liax_jax.torch_files import write_torch_archive
+from tests.goldens.seeded_weights import draw, pictures
 
 GOLDENS = Path(__file__).parents[1] / "fixtures" / "hyperiqa.npz"
-SEED = 10  # of tests/goldens/hyperiqa.py
+SEED = 1  # of tests/goldens/hyperiqa.py
 
 
 @pytest.fixture(scope="module")
 def tensors():
-    return draw_all(hyperiqa.tensor_shapes(), SEED)
+    return draw(hyperiqa.tensor_shapes())
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,13 @@ def params(tensors):
 
 
 def test_scores_and_vectors_equal_torch(params):
-    crops = draw_pictures(2, hyperiqa.CROP_SIZE, hyperiqa.CROP_SIZE, SEED)
+    crops = pictures(SEED, (2, 224, 224, 3))
     recorded = np.load(GOLDENS)
     scores = np.asarray(jax.jit(hyperiqa.score_crops)(params, crops))
     assert np.ptp(recorded["score"]) > 0.01
-    np.testing.assert_allclose(scores, recorded["score"], rtol=1e-5)
+    # Recorded in float64; float32 is off by 1.4e-5 here, torch's too: the target network, whose
+    # weights are themselves computed, makes more of roundings.
+    np.testing.assert_allclose(scores, recorded["score"], rtol=5e-5)
     _, vector = jax.jit(hyperiqa.backbone)(params, crops)
     np.testing.assert_allclose(
         vector, recorded["vector"], atol=2e-5 * np.abs(recorded["vector"]).max()
@@ -41,10 +43,10 @@ def test_scores_and_vectors_equal_torch(params):
         hyperiqa.score_crops(params, crops[:, :112])
 
 
-def test_parameter_count_is_the_published_one():
+def test_parameter_count():
     shapes = hyperiqa.tensor_shapes()
     counted = {name: shape for name, shape in shapes.items() if "running" not in name}
-    # Papers state 27.4 million.
+    # What torch counts in tests/goldens/hyperiqa.py.
     assert sum(np.prod(shape) for shape in counted.values()) == 27_375_369
 
 
@@ -56,16 +58,16 @@ def test_names_that_do_not_fit_are_all_told_in_one_error(tensors):
     with pytest.raises(ValueError, match="not the weights of HyperIQA") as error:
         hyperiqa.from_state_dict(wrong)
     for part in (
-        "missing: res.lda1_pool.0.weight.",
-        "unexpected: res.fc.weight.",
-        "fc3w_conv.weight has (28, 112, 3, 3), expected (32, 112, 3, 3)",
+        "missing res.lda1_pool.0.weight",
+        "unexpected res.fc.weight",
+        "fc3w_conv.weight has shape (28, 112, 3, 3), expected (32, 112, 3, 3)",
     ):
         assert part in str(error.value)
 
 
 @pytest.mark.parametrize("size", [(96, 128), (720, 600)])
 def test_frames_are_resized_as_pillow_does(size):
-    pixels = np.rint(255 * draw_pictures(1, *size, 0).clip(0, 1)).astype(np.uint8)
+    pixels = np.rint(255 * pictures(0, (1, *size, 3))).astype(np.uint8)
     expected = Image.fromarray(pixels[0]).resize((384, 512), Image.Resampling.BILINEAR)
     ours = np.asarray(resize(jnp.asarray(pixels, jnp.float32)))
     assert ours.shape == (1, 512, 384, 3)
@@ -83,7 +85,7 @@ def test_crops_are_seeded_and_inside():
 
 
 def test_a_frame_scores_the_mean_of_its_crops_whatever_is_beside_it(params):
-    frames = jnp.asarray(draw_pictures(2, 64, 80, 1), jnp.float32)
+    frames = jnp.asarray(pictures(2, (2, 64, 80, 3)), jnp.float32)
     offsets = crop_offsets(2)
     scores = np.asarray(jax.jit(image_quality)(params, frames, offsets))
     resized = resize(frames[1:])

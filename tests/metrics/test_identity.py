@@ -6,7 +6,6 @@ import logging
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from seeded_weights import draw_all, draw_pictures
 
 from liax_jax.faces.alignment import TEMPLATE, FaceAligner
 from liax_jax.faces.crops import Box
@@ -20,6 +19,7 @@ from liax_jax.metrics import (
     build_metrics,
 )
 from liax_jax.metrics.identity import identity_metric
+from tests.goldens.seeded_weights import draw, pictures
 
 PLACED = 130
 
@@ -43,7 +43,7 @@ def on_canvas(picture, left, top):
 
 @pytest.fixture(scope="module")
 def stored():
-    params = arcface.from_state_dict(draw_all(arcface.tensor_shapes(18), 18))
+    params = arcface.from_state_dict(draw(arcface.tensor_shapes(18)))
     return StoredWeights("arcface", params, {"sha256": "ab", "sources": {"backbone.pth": "cd"}})
 
 
@@ -53,17 +53,17 @@ def metric(stored):
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    return 0.3 + 0.7 * draw_pictures(2, PLACED, PLACED, 3).clip(0, 1)
+def faces():
+    return 0.3 + 0.7 * pictures(3, (2, PLACED, PLACED, 3))
 
 
-def test_distance_is_zero_for_the_same_face_in_any_place(metric, pictures):
-    source = on_canvas(pictures[0], 60, 60)
+def test_distance_is_zero_for_the_same_face_in_any_place(metric, faces):
+    source = on_canvas(faces[0], 60, 60)
     frames = jnp.asarray(
         [
             source,
-            on_canvas(pictures[0], 11, 97),  # elsewhere
-            on_canvas(pictures[1], 60, 60),  # another one
+            on_canvas(faces[0], 11, 97),  # elsewhere
+            on_canvas(faces[1], 60, 60),  # another one
             np.zeros((256, 256, 3)),  # none
         ],
         jnp.float32,
@@ -76,19 +76,19 @@ def test_distance_is_zero_for_the_same_face_in_any_place(metric, pictures):
 
 
 def test_a_source_without_a_face_leaves_all_frames_out_and_says_so(
-    metric, pictures, caplog, monkeypatch
+    metric, faces, caplog, monkeypatch
 ):
     monkeypatch.setattr(logger, "propagate", True)
     with caplog.at_level(logging.WARNING, logger="liax_jax"):
         prepared = metric.prepare(jnp.zeros((1, 256, 256, 3)))
     assert "identity: found no face in a source picture" in caplog.text
-    frame = jnp.asarray(on_canvas(pictures[0], 60, 60)[None])
+    frame = jnp.asarray(on_canvas(faces[0], 60, 60)[None])
     frames = jnp.concatenate([frame, frame, frame, frame])
     assert np.isnan(np.asarray(metric(frames, prepared))).all()
 
 
-def test_frames_that_cannot_be_scored_are_refused(metric, pictures):
-    frame = on_canvas(pictures[0], 60, 60)[None]
+def test_frames_that_cannot_be_scored_are_refused(metric, faces):
+    frame = on_canvas(faces[0], 60, 60)[None]
     prepared = jnp.ones((1, 512))
     with pytest.raises(MetricInputError, match="identity: frame 0 .* NaN"):
         metric(jnp.asarray(np.where(frame > 0.5, np.nan, frame)), prepared)
