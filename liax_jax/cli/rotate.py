@@ -9,9 +9,9 @@ from liax_jax.cli.probe_flags import add_probe_flags, read_codes
 
 _DESCRIPTION = """\
 Turn the motion dictionary of a model to other axes of the same space, so that its coefficients on
-some frames are as simple as they get. All pictures stay as they are, to rounding: motion is w = Q α, and
-any rotation R gives the same w by Q R and coefficients turned back by R. Only what the single
-directions mean changes, so OUT has no names of directions, but ranges measured on the frames.
+some frames are as simple as they get. All pictures stay as they are, to rounding: motion is
+w = Q α, and any rotation R gives the same w by Q R and coefficients turned back by R. Only what the
+single directions mean changes: OUT has no names of directions, but ranges measured on the frames.
 
 CRITERION, of the coefficients on the frames of --data:
 
