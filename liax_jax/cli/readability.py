@@ -63,11 +63,12 @@ def register(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measures and prints."""
     from liax_jax.interpretability.disentanglement import excess_kurtosis, measure_disentanglement
-    from liax_jax.interpretability.predictors import require_sklearn
+    from liax_jax.interpretability.predictors import check_regressors, require_sklearn
     from liax_jax.interpretability.sparsity import measure_sparsity
 
     regressors = tuple(name.strip() for name in args.regressors.split(",") if name.strip())
-    if set(regressors) & {"lasso", "forest"}:
+    check_regressors(regressors)
+    if set(regressors) - {"ridge"}:
         require_sklearn()
     (codes,) = read_codes(args, [args.checkpoint])
     codes = codes.of_kind(args.codes)

@@ -16,9 +16,9 @@ import numpy as np
 from liax_jax.interpretability import information
 from liax_jax.interpretability.codes import Codes, active
 from liax_jax.interpretability.predictors import (
-    REGRESSORS,
     Prediction,
     Split,
+    check_regressors,
     dci,
     predict,
     require_sklearn,
@@ -118,9 +118,7 @@ def measure_disentanglement(
         raise ValueError("these clips have no known factors; scores against factors need them")
     if codes.factors.shape[1] < 2:
         raise ValueError("with a single factor there is nothing to tell apart; give two or more")
-    unknown = [name for name in regressors if name not in REGRESSORS]
-    if unknown:
-        raise ValueError(f"regressor {unknown[0]!r}: choose of {', '.join(REGRESSORS)}")
+    check_regressors(regressors)
     if rotations < 1 or bootstrap < 0 or bootstrap == 1:
         raise ValueError(
             f"rotations = {rotations}, bootstrap = {bootstrap}: at least 1 random rotation is "

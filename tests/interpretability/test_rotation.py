@@ -137,8 +137,8 @@ def test_bad_input():
 
 
 CONFIGS = {
-    "lia_x": ModelConfig(resolution=32, width=1 / 16, num_blocks=1, num_vectors=6, groups=4),
-    "lia": ModelConfig(family="lia", resolution=32, width=1 / 16, num_vectors=6),
+    "lia_x": ModelConfig(resolution=32, width=1 / 16, num_blocks=1, num_vectors=4, groups=4),
+    "lia": ModelConfig(family="lia", resolution=32, width=1 / 16, num_blocks=0, num_vectors=4),
 }
 
 
@@ -146,12 +146,12 @@ CONFIGS = {
 def model(request, make_params):
     config = CONFIGS[request.param]
     params = jax.tree.map(np.asarray, make_params(config))
-    record = ModelRecord(config, DirectionCard(6), 5, "drawn", "", fingerprint(config, params))
+    record = ModelRecord(config, DirectionCard(4), 5, "drawn", "", fingerprint(config, params))
     return ModelFile(record, params, {}, "made here")
 
 
 def test_a_rotated_model_makes_the_same_pictures(model, tmp_path):
-    matrix = random_rotation(6, np.random.default_rng(4))
+    matrix = random_rotation(4, np.random.default_rng(4))
     module = AnimatorModule(model.record.config)
     rng = np.random.default_rng(0)
     source, driving = rng.uniform(-1, 1, (2, 2, 32, 32, 3)).astype(np.float32)
@@ -175,16 +175,16 @@ def test_a_rotated_model_makes_the_same_pictures(model, tmp_path):
     assert record.fingerprint != model.record.fingerprint and record.step == 5
     assert record.origin == f"l1 rotation of {model.record.fingerprint} (drawn)"
     names = [d.name for d in record.card.directions]
-    assert names == [f"direction_{i}" for i in range(6)]
+    assert names == [f"direction_{i}" for i in range(4)]
     # Nothing of the model that was turned has changed.
     assert fingerprint(model.record.config, model.params) == model.record.fingerprint
 
 
 def test_a_rotated_model_can_be_published_and_read_back(model, tmp_path):
-    matrix = random_rotation(6, np.random.default_rng(5))
+    matrix = random_rotation(4, np.random.default_rng(5))
     turned = rotated_model(model, matrix, "ica")
     state = to_torch_state_dict(turned.record.config, turned.params, turned.extras)
-    assert any(value.shape == (32, 6) for value in state.values())
+    assert any(value.shape == (32, 4) for value in state.values())
     save_model(tmp_path / "turned.pt", turned.record, turned.params, turned.extras)
     record, params = load_model(tmp_path / "turned.pt")
     assert record.fingerprint == turned.record.fingerprint
@@ -194,9 +194,9 @@ def test_a_rotated_model_can_be_published_and_read_back(model, tmp_path):
 
 
 def test_matrices_that_are_no_rotations_of_the_model(model, tmp_path):
-    with pytest.raises(ValueError, match=r"shape \(6, 6\); got \(5, 5\)"):
+    with pytest.raises(ValueError, match=r"shape \(4, 4\); got \(5, 5\)"):
         rotated_model(model, np.eye(5), "l1")
     with pytest.raises(ValueError, match="not orthogonal"):
-        rotated_model(model, 2 * np.eye(6), "l1")
+        rotated_model(model, 2 * np.eye(4), "l1")
     with pytest.raises(ValueError, match="`liax convert`"):
         refuse_published_names(tmp_path / "x.pt")
