@@ -30,7 +30,7 @@ TELLING = (
 @pytest.fixture(scope="module")
 def measured(make_codes):
     return {
-        kind: measure_disentanglement(make_codes(kind), rotations=4, bootstrap=10)
+        kind: measure_disentanglement(make_codes(kind), rotations=2, bootstrap=8)
         for kind in ("perfect", "rotated", "noise")
     }
 
