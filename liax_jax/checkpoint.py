@@ -66,6 +66,11 @@ class Checkpoints:
         except Exception as error:
             raise self._unwritable(error) from error
 
+    @property
+    def saving(self) -> bool:
+        """Whether a save that was started is not on disk yet."""
+        return self._manager.is_saving_in_progress()
+
     def wait(self) -> None:
         """Returns when everything is on disk. Raises WorkdirError where that failed."""
         try:

@@ -18,6 +18,7 @@ _COMMANDS = (
     "batch",
     "convert",
     "info",
+    "weights",
     "prepare",
     "plan",
     "readability",

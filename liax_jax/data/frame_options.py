@@ -5,6 +5,8 @@ from typing import Any
 
 from liax_jax.data.crop_options import CropOptions
 
+DEFAULT_QUALITY = 95
+
 
 @dataclasses.dataclass(frozen=True)
 class FrameOptions:
@@ -15,7 +17,7 @@ class FrameOptions:
         stride: every stride-th frame is kept.
         min_frames: clips with fewer frames are left out; at least 2, as training takes pairs.
         max_frames: at most this many frames of a clip, from its start; None for all.
-        quality: None for lossless, or a JPEG quality, 1 to 100.
+        quality: of the JPEG frames, 1 to 100; None for lossless WebP.
         frame_folder_fps: frames per second of folders of images, which do not say.
         crop: which square becomes the frames, and the filters.
     """
@@ -24,7 +26,7 @@ class FrameOptions:
     stride: int = 1
     min_frames: int = 2
     max_frames: int | None = None
-    quality: int | None = None
+    quality: int | None = DEFAULT_QUALITY
     frame_folder_fps: float = 25.0
     crop: CropOptions = CropOptions()
 

@@ -17,7 +17,6 @@ from liax_jax.log import logger
 from liax_jax.models import perceptual
 from liax_jax.training import distributed, health, sharding
 from liax_jax.training.clock import StepClock
-from liax_jax.training.flops import program_flops
 from liax_jax.training.pictures import Pictures, write_ranges
 from liax_jax.training.profiling import Profiler, parse_profile_steps
 from liax_jax.training.reporting import (
@@ -28,7 +27,7 @@ from liax_jax.training.reporting import (
     source_shares,
 )
 from liax_jax.training.state import TrainState, create_train_state, model_config
-from liax_jax.training.step import jit_train_step
+from liax_jax.training.step import jit_train_step, model_flops
 
 MAX_OVERVIEW_LINES = 200
 
@@ -145,7 +144,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
                 batch = sharding.shard_batch(next(batches), mesh, rows)
             if step == first_step + 1:
                 traced = train_step.trace(state, batch, frozen)
-                flops = program_flops(traced.jaxpr.jaxpr)
+                flops = model_flops(config, traced.jaxpr.jaxpr, (state, batch, frozen))
                 train_step = traced.lower().compile()
                 distributed.barrier("the step is compiled")
                 clock.lap(first_step)  # compiling is none of the steps' time

@@ -27,6 +27,7 @@ DATA_AXIS, FSDP_AXIS = AXES = "data", "fsdp"
 BATCH = PartitionSpec(AXES)
 # Splitting a bias over devices saves nothing, and costs a message.
 _MIN_SPLIT_ELEMENTS = 4096
+_TILE_COLUMNS = 128
 
 
 def make_mesh(axes: Mapping[str, int], devices: list[jax.Device] | None = None) -> Mesh:
@@ -174,9 +175,7 @@ class Devices:
             rest: tuple[str, ...] = AXES
             if FSDP_AXIS in spec:
                 axis = spec.index(FSDP_AXIS)
-                gradient = jax.lax.psum_scatter(
-                    gradient, FSDP_AXIS, scatter_dimension=axis, tiled=True
-                )
+                gradient = _add_into_shards(gradient, axis, self._mesh.shape[FSDP_AXIS])
                 rest = (DATA_AXIS,)
             gradient = jax.lax.psum(gradient, rest)
             return gradient.astype(jnp.float32) / self._mesh.size
@@ -186,6 +185,21 @@ class Devices:
     def mean(self, values: Any) -> Any:
         """Means over a device's examples → over all."""
         return values if self._mesh is None else jax.lax.pmean(values, AXES)
+
+
+def _add_into_shards(gradient: jax.Array, axis: int, shards: int) -> jax.Array:
+    """Sum over `fsdp`, of which each device keeps its part along `axis`.
+
+    The parts are laid one after the other, in whole tiles of a TPU's memory where they are large
+    enough. Of an array whose tiles are padded, 3×3 kernels above all, its compiler makes an
+    all-reduce: twice the bytes.
+    """
+    whole = jnp.moveaxis(gradient, axis, 0)
+    kept = (whole.shape[0] // shards, *whole.shape[1:])
+    columns = _TILE_COLUMNS if math.prod(kept) % _TILE_COLUMNS == 0 else math.prod(kept)
+    parts = whole.reshape(shards, -1, columns)
+    part = jax.lax.psum_scatter(parts, FSDP_AXIS, scatter_dimension=0)
+    return jnp.moveaxis(part.reshape(kept), 0, axis)
 
 
 def check_batch(mesh: Mesh, batch_size: int, accumulation_steps: int) -> None:

@@ -16,6 +16,7 @@ from liax_jax.metrics import coefficients
 from liax_jax.metrics.psnr import peak_signal_to_noise_ratio
 from liax_jax.models import AnimatorModule, Discriminator
 from liax_jax.training import sharding
+from liax_jax.training.flops import program_flops
 from liax_jax.training.state import (
     NetworkState,
     Params,
@@ -101,6 +102,25 @@ def make_train_step(
         return state, {name: value.astype(jnp.float32) for name, value in metrics.items()}
 
     return train_step
+
+
+def model_flops(config: ConfigDict, program: Any, arguments: tuple[Any, ...]) -> float:
+    """Operations of a step that its result needs, over all devices: those MFU is defined by.
+
+    What rematerialisation computes a second time is none of them (Chowdhery et al. 2022, PaLM,
+    appendix B), so with it the step is traced once more, without.
+
+    Args:
+      config: of the run.
+      program: the step's jaxpr.
+      arguments: of the step; their shapes count.
+    """
+    if config.model.remat == "none":
+        return program_flops(program)
+    plain = config.copy_and_resolve_references()
+    plain.model.remat = "none"
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
+    return program_flops(jax.make_jaxpr(make_train_step(plain))(*shapes).jaxpr)
 
 
 def prepare_batch(batch: Batch, config: ConfigDict, step: jax.Array | int) -> Batch:

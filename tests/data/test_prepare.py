@@ -25,7 +25,7 @@ CENTER = CropOptions("center")
 
 
 def run(videos, out, resolution=32, workers=1, options=None, **kwargs):
-    options = options or FrameOptions(resolution, crop=CENTER)
+    options = options or FrameOptions(resolution, quality=None, crop=CENTER)
     return prepare(videos, out, options, workers=workers, progress=False, **kwargs)
 
 
@@ -175,7 +175,7 @@ def test_split_folders_keep_their_splits(tmp_path, make_frame_folder):
     make_frame_folder(tmp_path / "faces" / "train" / "a", 4)
     make_frame_folder(tmp_path / "faces" / "train" / "b", 3)
     make_frame_folder(tmp_path / "faces" / "test" / "a", 2)
-    options = FrameOptions(32, frame_folder_fps=30, crop=CENTER)
+    options = FrameOptions(32, quality=None, frame_folder_fps=30, crop=CENTER)
     summary = run(tmp_path / "faces", tmp_path / "out", options=options)
     assert summary.splits == {"train": (2, 7), "test": (1, 2)}
     assert RecordClips(tmp_path / "out", "test").lengths == (2,)
@@ -187,7 +187,7 @@ def test_split_folders_keep_their_splits(tmp_path, make_frame_folder):
 def test_stride_and_limits(tmp_path, make_frame_folder, clip_frames):
     make_frame_folder(tmp_path / "faces" / "long", 11, 32, 32)
     make_frame_folder(tmp_path / "faces" / "short", 4, 32, 32)
-    options = FrameOptions(32, stride=3, min_frames=3, max_frames=3, crop=CENTER)
+    options = FrameOptions(32, quality=None, stride=3, min_frames=3, max_frames=3, crop=CENTER)
     summary = run(tmp_path / "faces", tmp_path / "out", options=options, val_fraction=0)
     clips = RecordClips(tmp_path / "out", "train")
     assert summary.skipped == [("short", "too short", "2 frames where 3 are needed")]

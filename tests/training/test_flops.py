@@ -4,9 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from liax_jax import ops
 from liax_jax.training.flops import program_flops
+from liax_jax.training.state import create_train_state
+from liax_jax.training.step import make_train_step, model_flops
 
 
 def count(function, *shapes, **options):
@@ -66,3 +69,18 @@ def test_calls_and_recomputed_parts_are_looked_into():
 def test_the_warp_is_not_counted():
     grid = np.zeros((1, 8, 8, 2), np.float32)
     assert count(lambda f: ops.bilinear_warp(f, grid, True), (1, 8, 8, 4)) == 0
+
+
+@pytest.mark.usefixtures("standard_promotion")
+def test_what_is_computed_again_is_none_of_the_models_operations():
+    config = tiny.get_config()
+    counts = {}
+    for remat in ("none", "blocks", "levels"):
+        config.model.remat = remat
+        state = jax.eval_shape(lambda: create_train_state(config))
+        pictures = jax.ShapeDtypeStruct((config.batch_size, 32, 32, 3), jnp.uint8)
+        arguments = (state, {"source": pictures, "driving": pictures}, None)
+        program = jax.make_jaxpr(make_train_step(config))(*arguments).jaxpr
+        counts[remat] = (program_flops(program), model_flops(config, program, arguments))
+    assert counts["levels"][0] > counts["blocks"][0] > counts["none"][0]
+    assert counts["levels"][1] == counts["blocks"][1] == counts["none"][1] == counts["none"][0]
