@@ -24,3 +24,11 @@ def effective_vectors(alpha: jax.Array) -> jax.Array:
     magnitude = jnp.abs(alpha)
     energy = jnp.square(magnitude).sum(-1) + jnp.finfo(alpha.dtype).tiny
     return jnp.square(magnitude.sum(-1)) / energy
+
+
+def hoyer(alpha: jax.Array) -> jax.Array:
+    """Hoyer's measure (2004), (√M − |α|₁/|α|₂) / (√M − 1): (b, M) → (b,), 0 = all equal, 1 = one."""
+    root = alpha.shape[-1] ** 0.5
+    magnitude = jnp.abs(alpha)
+    norm = jnp.sqrt(jnp.square(magnitude).sum(-1)) + jnp.finfo(alpha.dtype).tiny
+    return (root - magnitude.sum(-1) / norm) / (root - 1)
