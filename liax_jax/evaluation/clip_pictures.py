@@ -75,7 +75,10 @@ class WorstFrame:
 
     def look(self, batch: ReenactedBatch, scores: Mapping[str, np.ndarray]) -> None:
         """Takes the batch's worst frame if it is worse than all before."""
-        values = np.zeros(batch.count) if self._name is None else scores[self._name]
+        # Where nothing scores frames, the last one: it tends to be the furthest from the source.
+        values = batch.start + np.arange(batch.count)
+        if self._name is not None:
+            values = scores[self._name]
         badness = np.where(np.isfinite(values), self._sign * values, -np.inf)
         index = int(np.argmax(badness))
         if self._pictures and not badness[index] > self._worst:

@@ -21,9 +21,7 @@ def latex_rows(results: Mapping[str, Any]) -> str:
     protocol = results["protocol"]
     about = protocol["metrics"]
     names = list(about)
-    arrows = [
-        f"{_escaped(name.upper())} ${_arrow(about[name]['higher_is_better'])}$" for name in names
-    ]
+    arrows = [_escaped(name.upper()) + _arrow(about[name]["higher_is_better"]) for name in names]
     scores = {**results["mean"], **results["sets"]}
     lines = [
         f"% {protocol['name']}, {protocol['resolution']} px, {protocol['clips']} clips, "
@@ -43,8 +41,8 @@ def latex_rows(results: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _arrow(up: bool) -> str:
-    return r"\uparrow" if up else r"\downarrow"
+def _arrow(up: bool | None) -> str:
+    return "" if up is None else r" $\uparrow$" if up else r" $\downarrow$"
 
 
 def _escaped(text: str) -> str:

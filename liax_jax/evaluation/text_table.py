@@ -11,9 +11,10 @@ def number(value: float | None, decimals: int) -> str:
     return "–" if value is None else f"{value:.{decimals}f}"
 
 
-def heading(name: str, higher_is_better: bool) -> str:
-    """A metric's name as tables show it, with the direction in which it improves."""
-    return f"{name.upper().replace('_', ' ')}{'↑' if higher_is_better else '↓'}"
+def heading(name: str, higher_is_better: bool | None) -> str:
+    """A metric's name as tables show it, with the direction in which it improves, if any."""
+    arrow = "" if higher_is_better is None else "↑" if higher_is_better else "↓"
+    return f"{name.upper().replace('_', ' ')}{arrow}"
 
 
 def format_table(results: Mapping[str, Any]) -> str:
@@ -48,7 +49,7 @@ def format_table(results: Mapping[str, Any]) -> str:
         return " | ".join([f"{label:<{label_width}} {frames:>6}", *blocks])
 
     def block_width(shown: Sequence[str]) -> int:
-        return sum(widths[name] + 1 for name in shown) - 1
+        return max(sum(widths[name] + 1 for name in shown) - 1, 0)
 
     titles = [f"{group:^{block_width(shown)}}" for group, shown in groups]
     heads = [

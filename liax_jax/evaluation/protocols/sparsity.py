@@ -65,7 +65,7 @@ _FUNCTIONS = {
     "effective": effective_vectors,
     "active": active_vectors,
 }
-_CELL, _MAX_WIDTH = 8, 1600
+_ROW, _MIN_WIDTH, _MAX_WIDTH = 12, 480, 1600
 
 
 def sparsity(
@@ -143,13 +143,12 @@ def coefficient_picture(alpha: np.ndarray) -> np.ndarray:
     magnitude = np.abs(np.asarray(alpha, np.float32)).T
     scaled = magnitude / max(float(magnitude.max()), 1e-12)
     frames = scaled.shape[1]
-    width = min(max(frames, 1) * _CELL, _MAX_WIDTH)
-    if frames * _CELL <= _MAX_WIDTH:
-        scaled = scaled.repeat(_CELL, axis=1)
-    elif frames > _MAX_WIDTH:
-        shrunk = Image.fromarray(scaled).resize((width, len(scaled)), Image.Resampling.BOX)
+    if frames > _MAX_WIDTH:
+        shrunk = Image.fromarray(scaled).resize((_MAX_WIDTH, len(scaled)), Image.Resampling.BOX)
         scaled = np.asarray(shrunk)
-    field = heat_colors(scaled.repeat(_CELL, axis=0))
+    else:
+        scaled = scaled.repeat(max(_MIN_WIDTH // frames, 1), axis=1)
+    field = heat_colors(scaled.repeat(_ROW, axis=0))
     text = f"|alpha|, {alpha.shape[1]} vectors x {frames} frames, white: {magnitude.max():.3g}"
     return np.concatenate([label_strip([text], [field.shape[1]]), field])
 

@@ -16,6 +16,7 @@ from liax_jax.data.clips import ClipSet
 from liax_jax.directions import DirectionCard
 from liax_jax.evaluation.clip_loop import Finished, Task, run_tasks
 from liax_jax.evaluation.errors import ClipError, explain_full_disk
+from liax_jax.evaluation.measures import Measure
 from liax_jax.evaluation.protocols.self_reenactment import check_options
 from liax_jax.evaluation.reenactment import (
     ClipFrames,
@@ -33,21 +34,18 @@ NAME = "traversal"
 _MIN_TILE = 64
 
 MEASURES: dict[str, Metric] = {
-    "mean_change": Metric(
+    "mean_change": Measure(
         name="mean_change",
-        higher_is_better=True,
         convention="L1 on [0, 1] between the pictures at +-0.5 and at 0, mean over all vectors",
         decimals=4,
     ),
-    "largest_change": Metric(
+    "largest_change": Measure(
         name="largest_change",
-        higher_is_better=True,
         convention="the same of the vector that changes the picture most",
         decimals=4,
     ),
-    "visible_vectors": Metric(
+    "visible_vectors": Measure(
         name="visible_vectors",
-        higher_is_better=True,
         convention="vectors that change the picture by at least a tenth of the largest change",
         decimals=1,
     ),

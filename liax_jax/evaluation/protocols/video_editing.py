@@ -17,6 +17,7 @@ from liax_jax.data.video_io import write_video
 from liax_jax.directions import DirectionCard, Edits
 from liax_jax.evaluation.clip_loop import Finished, Task, exhaust, run_tasks
 from liax_jax.evaluation.errors import ClipError, EvaluationError, explain_full_disk
+from liax_jax.evaluation.measures import Measure
 from liax_jax.evaluation.protocols.cross_reenactment import without_true_frames
 from liax_jax.evaluation.protocols.self_reenactment import check_options
 from liax_jax.evaluation.reenactment import (
@@ -35,27 +36,23 @@ NAME = "video_editing"
 VIDEO_LABELS = ("driving", "reconstruction", "edited")
 
 MEASURES: dict[str, Metric] = {
-    "edit_first": Metric(
+    "edit_first": Measure(
         name="edit_first",
-        higher_is_better=True,
         convention="L1 on [0, 1] between the edited first frame and the same without the edit",
         decimals=4,
     ),
-    "edit_later": Metric(
+    "edit_later": Measure(
         name="edit_later",
-        higher_is_better=True,
         convention="the same, mean over the other frames, which nobody edited",
         decimals=4,
     ),
-    "carried": Metric(
+    "carried": Measure(
         name="carried",
-        higher_is_better=True,
         convention="edit_later / edit_first: 1 where the edit stays as visible as it was",
         decimals=3,
     ),
-    "motion_change": Metric(
+    "motion_change": Measure(
         name="motion_change",
-        higher_is_better=False,
         convention=(
             "L1 between the steps from frame to frame of the edited video and of the one without "
             "the edit: how far the edit disturbs the motion"
