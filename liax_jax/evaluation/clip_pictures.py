@@ -49,7 +49,7 @@ def ranking_metric(metrics: Metrics) -> str | None:
     LPIPS where it is there, being nearest to what people see, else L1, else the first one.
     """
     names = frame_metric_names(metrics)
-    preferred = [name for name in ("lpips", "lpips_alex", "l1") if name in names]
+    preferred = [name for name in ("lpips_alex", "lpips_vgg", "l1") if name in names]
     return (preferred + names + [None])[0]
 
 

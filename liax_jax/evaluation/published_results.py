@@ -35,7 +35,7 @@ class PublishedTable:
     rows: Mapping[str, tuple[str, ...]]
 
 
-_FIVE = ("l1", "lpips", "ssim", "psnr", "fid")
+_FIVE = ("l1", "lpips_alex", "ssim", "psnr", "fid")
 _VOX = ("voxcelebhq", "VoxCelebHQ, 483 test clips", "self_reenactment")
 _TALKING = ("talkinghead1kh", "TalkingHead-1KH, 25 validation clips", "self_reenactment")
 

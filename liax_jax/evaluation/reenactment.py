@@ -146,6 +146,11 @@ class ClipFrames:
         return self._digest.hexdigest()[:16]
 
 
+def pixel_digest(picture: np.ndarray) -> str:
+    """16 hexadecimal digits of the SHA-256 over a picture's pixels."""
+    return hashlib.sha256(picture.tobytes()).hexdigest()[:16]
+
+
 def padded_batches(
     frames: Iterator[np.ndarray], batch_size: int
 ) -> Iterator[tuple[int, int, np.ndarray]]:

@@ -67,9 +67,15 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.path)
-            self._open(start_anew, restart)
         except OSError as error:
             raise unwritable(self.path, error) from error
+        try:
+            self._open(start_anew, restart)
+        except BaseException as error:
+            self._lock.close()
+            if isinstance(error, OSError):
+                raise unwritable(self.path, error) from error
+            raise
 
     def __enter__(self) -> "RunFolder":
         return self

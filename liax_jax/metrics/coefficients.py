@@ -27,7 +27,10 @@ def effective_vectors(alpha: jax.Array) -> jax.Array:
 
 
 def hoyer(alpha: jax.Array) -> jax.Array:
-    """Hoyer's measure (2004), (√M − |α|₁/|α|₂) / (√M − 1): (b, M) → (b,), 0 = all equal, 1 = one."""
+    """Hoyer's measure (2004), (√M − |α|₁ / |α|₂) / (√M − 1): (b, M) → (b,).
+
+    0 = all equal, 1 = one active; M is at least 2.
+    """
     root = alpha.shape[-1] ** 0.5
     magnitude = jnp.abs(alpha)
     norm = jnp.sqrt(jnp.square(magnitude).sum(-1)) + jnp.finfo(alpha.dtype).tiny

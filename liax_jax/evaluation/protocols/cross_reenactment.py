@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from liax_jax.data.clips import ClipSet
 from liax_jax.evaluation.clip_data import Stills
 from liax_jax.evaluation.clip_loop import Finished, Task, run_tasks
@@ -20,6 +22,7 @@ from liax_jax.evaluation.reenactment import (
     ClipFrames,
     ReenactedBatch,
     ReenactmentFns,
+    pixel_digest,
     reenact_frames,
 )
 from liax_jax.evaluation.run_folder import RunFolder, digest
@@ -87,8 +90,7 @@ def cross_reenactment(
     }
     description = context.describe(protocol, metrics, clips)
 
-    def batches(pair: Pair, name: str, driving: ClipFrames) -> Iterator[ReenactedBatch]:
-        source = stills.read(pair.source)
+    def batches(source: np.ndarray, name: str, driving: ClipFrames) -> Iterator[ReenactedBatch]:
         if isinstance(model, ReenactmentFns):
             relative = motion == "relative"
             frames = iter(driving)
@@ -101,13 +103,13 @@ def cross_reenactment(
     with RunFolder(out_dir, description, names, start_anew=start_anew, restart=restart) as folder:
 
         def work(pair: Pair, name: str, advance: Callable[[int], None]) -> Finished:
-            clip = pair.driving
+            clip, source = pair.driving, stills.read(pair.source)
             scored = ScoredClip(
                 name=name,
                 resolution=clips.resolution,
                 fps=clips.fps[clip],
                 driving=ClipFrames(clips, clip, max_frames),
-                batches=functools.partial(batches, pair, name),
+                batches=functools.partial(batches, source, name),
             )
             entry, arrays = score_clip(
                 scored,
@@ -119,7 +121,7 @@ def cross_reenactment(
                 panels=panels,
             )
             pictured = {"source": stills.names[pair.source], "driving": clips.names[clip]}
-            return {**entry, **pictured}, arrays
+            return {**entry, **pictured, "source_sha256": pixel_digest(source)}, arrays
 
         tasks = [
             Task(
