@@ -17,6 +17,7 @@ from absl import flags
 
 from liax_jax.cli.model_flags import parse_edits
 from liax_jax.evaluation.command import PROTOCOLS, EvaluateOptions, evaluate
+from liax_jax.evaluation.published_results import DATASETS
 from liax_jax.training.command import config_and_workdir, run_program
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -40,7 +41,9 @@ _MAX_FRAMES = flags.DEFINE_integer("max_frames", None, "Of each clip, from the f
 _MAX_CLIPS = flags.DEFINE_integer("max_clips", None, "From the first on.")
 _VIDEOS = flags.DEFINE_bool("videos", None, "Write a side-by-side video of every clip.")
 _RESTART = flags.DEFINE_bool("restart", False, "Replace what --out holds rather than go on.")
-_DATASET = flags.DEFINE_string("dataset", "", "Show the paper's figures for this data set beside.")
+_DATASET = flags.DEFINE_string(
+    "dataset", "", f"Show the paper's figures beside: {', '.join(DATASETS)}."
+)
 _TITLE = flags.DEFINE_string("title", "", "What tables call this run.")
 _PAIRS = flags.DEFINE_string(
     "pairs", None, "cross_reenactment: CSV with the columns source,driving instead of a draw."
@@ -95,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_program(main, interrupted="interrupted; the same command goes on with the next clip")

@@ -31,6 +31,7 @@ from liax_jax.evaluation.protocols import (
     traversal,
     video_editing,
 )
+from liax_jax.evaluation.published_results import DATASETS, normalised
 from liax_jax.evaluation.summary import Context
 from liax_jax.log import logger
 from liax_jax.metrics import METRICS, Metric, WeightsStore, build_metrics
@@ -291,6 +292,10 @@ def _check(options: EvaluateOptions) -> None:
         value = getattr(options, name)
         if value is not None and value < least:
             raise EvaluationError(f"--{name} has to be at least {least}, got {value}")
+    if options.dataset and normalised(options.dataset) not in DATASETS:
+        raise EvaluationError(
+            f"--dataset {options.dataset}: there are published figures for {', '.join(DATASETS)}"
+        )
     if options.edits and options.protocol != video_editing.NAME:
         raise EvaluationError(f"--edit is for --protocol {video_editing.NAME}")
     if options.protocol == video_editing.NAME and not options.edits:

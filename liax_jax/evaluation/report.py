@@ -22,7 +22,13 @@ from liax_jax.evaluation.document import (
 )
 from liax_jax.evaluation.errors import explain_full_disk
 from liax_jax.evaluation.latex import latex_rows
-from liax_jax.evaluation.published_results import SOURCE, PublishedTable, published_tables
+from liax_jax.evaluation.published_results import (
+    DATASETS,
+    SOURCE,
+    TABLES,
+    PublishedTable,
+    published_tables,
+)
 from liax_jax.evaluation.run_folder import RESULTS_NAME, write_whole
 from liax_jax.evaluation.text_table import heading, number
 from liax_jax.log import logger
@@ -121,6 +127,13 @@ def _figures(results: Mapping[str, Any]) -> list[Block]:
             Paragraph(
                 f'Rows marked "published" are figures printed in {SOURCE}, {places}; they were '
                 "not measured here, and crops, splits and metric networks may differ."
+            )
+        )
+    elif protocol["name"] in {table.protocol for table in TABLES}:
+        blocks.append(
+            Paragraph(
+                "No published figures are shown: they are there for "
+                f"{', '.join(DATASETS)} at the paper's resolutions (--dataset)."
             )
         )
     blocks.append(

@@ -30,8 +30,11 @@ def config_and_workdir() -> tuple[ConfigDict | None, Path | None]:
     return _CONFIG.value, Path(_WORKDIR.value) if _WORKDIR.value else None
 
 
-def run_program(function: Callable[[], Any]) -> None:
-    """Parses the flags and calls `function()`.
+def run_program(
+    function: Callable[[], Any],
+    interrupted: str = "interrupted a second time; the last checkpoint is sound",
+) -> None:
+    """Parses the flags and calls `function()`; `interrupted` is said where Ctrl-C ends it.
 
     What a user can mend (a wrong field, file or folder) ends as one message and exit status 2; a
     run that diverged likewise with status 3, and one that is to be started again, because SIGTERM
@@ -61,7 +64,7 @@ def run_program(function: Callable[[], Any]) -> None:
         try:
             function()
         except KeyboardInterrupt:
-            _fail(program, "interrupted a second time; the last checkpoint is sound", status=130)
+            _fail(program, interrupted, status=130)
         except distributed.Preempted as error:
             _fail(program, f"{error}; start again to go on", distributed.EXIT_START_AGAIN)
         except TrainingDiverged as error:
