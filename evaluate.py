@@ -36,6 +36,9 @@ _METRICS = flags.DEFINE_list("metrics", [], "Only these; by default all whose we
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "Folder of the metrics' weights; by default that of `liax weights`."
 )
+_FACE_MODEL = flags.DEFINE_string(
+    "face_model", None, "YuNet model (.onnx) to align faces by landmarks for the identity distance."
+)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Frames at a time.")
 _MAX_FRAMES = flags.DEFINE_integer("max_frames", None, "Of each clip, from the first on.")
 _MAX_CLIPS = flags.DEFINE_integer("max_clips", None, "From the first on.")
@@ -79,6 +82,7 @@ def main() -> None:
         out=_path(_OUT.value),
         metrics=tuple(_METRICS.value),
         weights=_path(_WEIGHTS.value),
+        face_model=_path(_FACE_MODEL.value),
         batch_size=_BATCH_SIZE.value,
         max_frames=_MAX_FRAMES.value,
         max_clips=_MAX_CLIPS.value,

@@ -71,7 +71,7 @@ def run_tasks(folder: RunFolder, tasks: Sequence[Task], *, progress: bool) -> Fa
                 folder.add(*task.work(bar.update))
             except _CLIP_ERRORS as error:
                 reason = " ".join(str(error).split())
-                if task.name not in reason:
+                if f"clip {task.name!r}" not in reason:
                     reason = f"clip {task.name!r}: {reason}"
                 logger.error("%s", reason)
                 failures.append({"name": task.name, "reason": reason})

@@ -35,6 +35,7 @@ from liax_jax.evaluation.published_results import DATASETS, normalised
 from liax_jax.evaluation.summary import Context
 from liax_jax.log import logger
 from liax_jax.metrics import METRICS, Metric, WeightsStore, build_metrics
+from liax_jax.metrics.identity import IdentityMetric
 
 PROTOCOLS = (
     self_reenactment.NAME,
@@ -47,11 +48,25 @@ PROTOCOLS = (
 # Of these, the ones that other systems' frames can be scored by.
 _FOR_PREDICTIONS = (self_reenactment.NAME, cross_reenactment.NAME)
 _DEFAULT_BATCH_SIZE = 16
+_PATHS = (
+    "workdir",
+    "checkpoint",
+    "predictions",
+    "data",
+    "out",
+    "weights",
+    "face_model",
+    "pairs",
+    "sources",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """What to evaluate, and how. See `evaluate.py --help`; None and "" are "not given"."""
+    """What to evaluate, and how. See `evaluate.py --help`; None and "" are "not given".
+
+    Paths may be given as text.
+    """
 
     config: ConfigDict | None = None
     workdir: Path | None = None
@@ -63,6 +78,7 @@ class EvaluateOptions:
     out: Path | None = None
     metrics: Sequence[str] = ()
     weights: Path | None = None
+    face_model: Path | None = None
     batch_size: int | None = None
     max_frames: int | None = None
     max_clips: int | None = None
@@ -78,6 +94,11 @@ class EvaluateOptions:
     edits: dict[str, float] = dataclasses.field(default_factory=dict)
     batch_sizes: Sequence[int] = speed.DEFAULT_BATCH_SIZES
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in _PATHS:
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else Path(value))
 
 
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
@@ -360,6 +381,9 @@ def _open_metrics(
         return {}, {}
     store = WeightsStore(options.weights)
     metrics, left_out = build_metrics(options.metrics or METRICS, store, resolution)
+    identity = metrics.get("identity")
+    if options.face_model is not None and isinstance(identity, IdentityMetric):
+        metrics["identity"] = identity.with_face_model(options.face_model)
     for name, reason in left_out.items():
         logger.info("left out: %s (%s)", name, reason)
     return metrics, left_out

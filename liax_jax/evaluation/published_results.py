@@ -107,7 +107,7 @@ TABLES = (
         "cross_reenactment",
         None,
         "Table 2",
-        ("identity", "hyperiqa"),
+        ("identity", "image_quality"),
         {
             "FOMM": ("0.262", "37.08"),
             "DaGAN": ("0.272", "39.30"),

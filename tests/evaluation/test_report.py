@@ -13,6 +13,7 @@ from liax_jax.evaluation.document import Table, to_html, to_markdown
 from liax_jax.evaluation.latex import latex_rows
 from liax_jax.evaluation.published_results import TABLES, published_tables
 from liax_jax.evaluation.report import announce_missing_plots, write_report
+from liax_jax.metrics import METRICS
 from tests.evaluation.constructed import ArrayClips, constructed_fns, evaluate, moving_clips
 
 
@@ -143,6 +144,7 @@ def test_published_rows_are_for_the_same_data_protocol_and_size():
     assert published_tables("hdtf", "self_reenactment", 256) == []
     assert len(published_tables("HDTF/AAHQ", "cross_reenactment", 512)) == 1
     for table in TABLES:
+        assert set(table.metrics) <= set(METRICS)
         for figures in table.rows.values():
             assert len(figures) == len(table.metrics)
             assert all(re.fullmatch(r"\d+\.\d+", figure) for figure in figures)
