@@ -11,7 +11,6 @@ import functools
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import numpy as np
 from liax_jax import torch_files
 from liax_jax.metrics import arcface, hyperiqa, inception, lpips
 from liax_jax.metrics.base import StoredWeights
-from liax_jax.metrics.network_layers import check_tensors
+from liax_jax.metrics.network_layers import check_tensors, without
 from liax_jax.models import perceptual
 from liax_jax.weights import read_weights, write_weights
 
@@ -209,7 +208,7 @@ class WeightsStore:
             tensors |= new
             sources[path.name] = sha256(path)
         declared = _told_apart(candidates, tensors)
-        used = {k: v for k, v in tensors.items() if not re.match(declared.unused, k)}
+        used = without(tensors, declared.unused)
         try:
             declared.from_state_dict(used)
         except ValueError as error:
