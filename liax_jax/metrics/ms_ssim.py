@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from liax_jax.metrics.checks import as_unit_range_pair
+from liax_jax.metrics.picture_mean import picture_mean
 from liax_jax.metrics.ssim import WINDOW_SIZE, dissimilarity, dissimilarity_maps
 
 # The exponents of the five scales, from the finest: table 1 of the paper, whose sum is 1.
@@ -43,7 +44,7 @@ def multi_scale_structural_similarity(image: jax.Array, reference: jax.Array) ->
         coarsest = scale == len(SCALE_WEIGHTS) - 1
         luminance, contrast_structure = dissimilarity_maps(*pair)
         missing = dissimilarity(luminance, contrast_structure) if coarsest else contrast_structure
-        mean = 1.0 - jnp.mean(missing, axis=(-2, -1))
+        mean = 1.0 - picture_mean(missing)
         product = product * jnp.maximum(mean, 0.0) ** weight
         pair = [_halve(planes) for planes in pair]
     return jnp.mean(product, axis=-1)

@@ -6,6 +6,7 @@ import numpy as np
 from jax import lax
 
 from liax_jax.metrics.checks import as_unit_range_pair
+from liax_jax.metrics.picture_mean import picture_mean
 
 WINDOW_SIZE = 11
 WINDOW_SIGMA = 1.5
@@ -58,7 +59,9 @@ def dissimilarity_maps(image: jax.Array, reference: jax.Array) -> tuple[jax.Arra
     # Variances don't change when a constant is subtracted, and lose fewer digits around zero.
     x, y = image - 0.5, reference - 0.5
     quantities = jnp.stack([x, y, jnp.square(x) + jnp.square(y), jnp.square(x - y)])
-    mean_x, mean_y, mean_energy, mean_square_of_difference = _local_mean(quantities)
+    # The filtering must not become part of the loop that reads its result several times.
+    means = lax.optimization_barrier(_local_mean(quantities))
+    mean_x, mean_y, mean_energy, mean_square_of_difference = means
     mean_difference_squared = jnp.square(mean_x - mean_y)
     variance_sum = mean_energy - jnp.square(mean_x) - jnp.square(mean_y)
     variance_of_difference = mean_square_of_difference - mean_difference_squared
@@ -101,4 +104,5 @@ def structural_similarity(image: jax.Array, reference: jax.Array) -> jax.Array:
             f"{image.shape}"
         )
     planes = (jnp.moveaxis(array, -1, -3) for array in (image, reference))
-    return 1.0 - jnp.mean(dissimilarity(*dissimilarity_maps(*planes)), axis=(-3, -2, -1))
+    missing = picture_mean(dissimilarity(*dissimilarity_maps(*planes)))
+    return 1.0 - jnp.mean(missing, axis=-1)
