@@ -39,7 +39,8 @@ def get_config() -> ConfigDict:
     config.loss.l1_scales = 1  # 1 = plain L1; n = mean over n halvings
 
     config.perceptual = ConfigDict()
-    config.perceptual.weights = ""  # path of torchvision's vgg19 weights, or "random" in words
+    # Path of torchvision's vgg19 weights, "imported" (by `liax weights import vgg19`) or "random".
+    config.perceptual.weights = ""
     config.perceptual.layer_weights = (10.0, 10.0, 10.0, 10.0, 10.0)  # relu1_1 … relu5_1
     config.perceptual.scales = (1, 2, 4, 8)  # picture reductions compared
 

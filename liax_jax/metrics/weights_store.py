@@ -144,13 +144,8 @@ class WeightsStore:
         """Where a network's file is or would be."""
         return self.folder / f"{network(name).name}.safetensors"
 
-    def load(self, name: str) -> StoredWeights:
-        """A network's parameters.
-
-        Raises:
-          MissingWeightsError: they aren't there; says where to get them and what to do.
-          ValueError: the file is damaged, or isn't this network's.
-        """
+    def existing_path(self, name: str) -> Path:
+        """Where a network's file is; raises MissingWeightsError as `load`."""
         declared, path = network(name), self.path(name)
         if not path.is_file():
             raise MissingWeightsError(
@@ -158,6 +153,16 @@ class WeightsStore:
                 f"{' and '.join(declared.files)} (see {declared.home}), then: "
                 f"{declared.import_command}"
             )
+        return path
+
+    def load(self, name: str) -> StoredWeights:
+        """A network's parameters.
+
+        Raises:
+          MissingWeightsError: they aren't there; says where to get them and what to do.
+          ValueError: the file is damaged, or isn't this network's.
+        """
+        declared, path = network(name), self.existing_path(name)
         content = read_weights(path)
         try:
             params = declared.from_state_dict(content.tensors)

@@ -14,6 +14,7 @@ from liax_jax.checkpoint import Checkpoints, claim_workdir
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.pipeline import build_clips, make_train_iterator
 from liax_jax.log import logger
+from liax_jax.metrics.weights_store import WeightsStore
 from liax_jax.models import perceptual
 from liax_jax.training import distributed, health, sharding
 from liax_jax.training.clock import StepClock
@@ -59,7 +60,8 @@ def check_config(config: ConfigDict) -> None:
         if not config.perceptual.weights:
             raise ValueError(
                 "perceptual.weights is empty: give the path of torchvision's vgg19-*.pth (or the "
-                'same as .safetensors), say "random", or set loss.perceptual = 0'
+                'same as .safetensors), say "imported" (liax weights) or "random", or set '
+                "loss.perceptual = 0"
             )
 
 
@@ -92,7 +94,10 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     health.check_same_clips(train_clips)
     frozen = None
     if config.loss.perceptual:
-        frozen = perceptual.perceptual_params(config.perceptual.weights, config.seed)
+        weights = config.perceptual.weights
+        if weights == "imported":
+            weights = WeightsStore().existing_path("vgg19")
+        frozen = perceptual.perceptual_params(str(weights), config.seed)
     claim_workdir(config, workdir, write=first_process)
     distributed.barrier("workdir")
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from liax_jax.cli import main
-from liax_jax.models.perceptual import published_shapes
+from liax_jax.metrics import WeightsStore
+from liax_jax.models.perceptual import load_vgg19, published_shapes
 from liax_jax.weights import write_weights
 
 
@@ -32,6 +33,8 @@ def test_import_then_list(vgg19, tmp_path, capsys, monkeypatch):
     assert "vgg19: there (the perceptual term in training)" in printed
     assert "inception: MISSING (metric fid)" in printed
     assert "then     liax weights import inception FILE" in printed
+    params = load_vgg19(WeightsStore().existing_path("vgg19"))
+    assert params["conv5_1"]["kernel"].shape == (3, 3, 512, 512)
 
 
 def test_errors_are_one_line_and_status_2(vgg19, tmp_path, capsys):

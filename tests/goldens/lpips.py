@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.goldens.seeded_weights import draw, pictures
 
@@ -51,33 +51,39 @@ def vgg16() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+class LPIPS(nn.Module):
+    """Two pictures (b, 3, h, w) in [0, 1] to distances (b,), with seeded weights."""
+
+    def __init__(self, net: str):
+        super().__init__()
+        self.taps = TAPS[net]
+        self.features = {"alex": alexnet, "vgg": vgg16}[net]()
+        widths = [self.features[tap - 1].out_channels for tap in self.taps]
+        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1, bias=False) for width in widths)
+        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
+        for name, parameter in self.named_parameters():
+            number = name.removeprefix("heads.").removesuffix(".weight")
+            published = f"lin{number}.model.1.weight" if name.startswith("heads") else name
+            value = draw({published: tuple(parameter.shape)})[published]
+            parameter.data = torch.from_numpy(value)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        pair = [(2 * image - 1 - self.shift) / self.scale for image in (x, y)]
+        total = torch.zeros(len(x), dtype=x.dtype)
+        for index, layer in enumerate(self.features):
+            pair = [layer(image) for image in pair]
+            if index in self.taps:
+                unit = [f / (f.square().sum(1, keepdim=True).sqrt() + 1e-10) for f in pair]
+                weighted = self.heads[self.taps.index(index)]((unit[0] - unit[1]).square())
+                total = total + weighted.mean((1, 2, 3))
+        return total
+
+
 def distance(net: str, image: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    features = {"alex": alexnet, "vgg": vgg16}[net]().double()
-    shapes = {f"features.{name}": tuple(p.shape) for name, p in features.named_parameters()}
-    for name, value in draw(shapes).items():
-        features.get_parameter(name.removeprefix("features.")).data = torch.from_numpy(
-            value
-        ).double()
-    shift = torch.tensor([-0.030, -0.088, -0.188]).double().view(1, 3, 1, 1)
-    scale = torch.tensor([0.458, 0.448, 0.450]).double().view(1, 3, 1, 1)
-    x, y = (
-        (2 * torch.from_numpy(a.transpose(0, 3, 1, 2)).double() - 1 - shift) / scale
-        for a in (image, reference)
-    )
-    total = torch.zeros(len(image)).double()
+    pair = (torch.from_numpy(a.transpose(0, 3, 1, 2)).double() for a in (image, reference))
     with torch.no_grad():
-        for index, layer in enumerate(features):
-            x, y = layer(x), layer(y)
-            if index in TAPS[net]:
-                number = TAPS[net].index(index)
-                head = draw({f"lin{number}.model.1.weight": (1, x.shape[1], 1, 1)}).popitem()[1]
-                unit_x = x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
-                unit_y = y / (y.square().sum(1, keepdim=True).sqrt() + 1e-10)
-                weighted = nn.functional.conv2d(
-                    (unit_x - unit_y).square(), torch.from_numpy(head).double()
-                )
-                total += weighted.mean((1, 2, 3))
-    return total.numpy()
+        return LPIPS(net).double()(*pair).numpy()
 
 
 def main() -> None:

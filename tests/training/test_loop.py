@@ -203,8 +203,9 @@ def test_config_that_cannot_be_trained(tmp_path, field, value, message):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("weights", ["", "/no/vgg19.pth"])
-def test_perceptual_weights_have_to_exist(tmp_path, weights):
+@pytest.mark.parametrize("weights", ["", "/no/vgg19.pth", "imported"])
+def test_perceptual_weights_have_to_exist(tmp_path, monkeypatch, weights):
+    monkeypatch.setenv("LIAX_CACHE", str(tmp_path / "empty"))
     config = tiny_config()
     config.loss.perceptual = 1.0
     config.perceptual.update(weights=weights, scales=(1, 2))
