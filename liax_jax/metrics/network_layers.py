@@ -1,5 +1,6 @@
 """Layers of the metrics' networks, and the strict reading of their published weights."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -73,6 +74,11 @@ def check_tensors(
         more = [f"and {rest} more"] if rest > 0 else []
         raise ValueError(f"these are not {whose}: " + "; ".join(problems[:_MOST_NAMED] + more))
     return {name: np.asarray(tensors[name], np.float32) for name in wanted}
+
+
+def without(tensors: Mapping[str, np.ndarray], pattern: str) -> dict[str, np.ndarray]:
+    """The tensors whose names don't match a regular expression from their beginning."""
+    return {name: value for name, value in tensors.items() if not re.match(pattern, name)}
 
 
 def kernel_from_torch(weight: np.ndarray) -> np.ndarray:
