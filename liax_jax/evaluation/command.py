@@ -384,8 +384,8 @@ def _open_metrics(
     identity = metrics.get("identity")
     if options.face_model is not None and isinstance(identity, IdentityMetric):
         metrics["identity"] = identity.with_face_model(options.face_model)
-    for name, reason in left_out.items():
-        logger.info("left out: %s (%s)", name, reason)
+    if left_out:
+        logger.info("metrics left out: %s; the reasons follow the table", ", ".join(left_out))
     return metrics, left_out
 
 

@@ -35,6 +35,10 @@ from liax_jax.log import logger
 
 WORST_CLIPS = 10
 _GRIDS_SHOWN = 3
+_PLOTS = {
+    "plots/over_clips.png": "Clips by their mean over frames; the line is the mean over clips.",
+    "plots/over_frames.png": "Over the frames: mean over clips, and their middle 80 %.",
+}
 
 
 def announce_missing_plots() -> None:
@@ -208,8 +212,10 @@ def _clips(folder: pathlib.Path, results: Mapping[str, Any]) -> list[Block]:
 
 
 def _plots(drawn: Sequence[str]) -> list[Block]:
-    pictures = [Picture(path, path) for path in drawn]
-    return [Heading("Plots"), *pictures] if pictures else []
+    blocks: list[Block] = [Heading("Plots")] if drawn else []
+    for path in drawn:
+        blocks += [Paragraph(_PLOTS[path]), Picture(path, _PLOTS[path])]
+    return blocks
 
 
 def _videos(folder: pathlib.Path, results: Mapping[str, Any]) -> list[Block]:
@@ -236,12 +242,12 @@ def _draw_plots(folder: pathlib.Path, results: Mapping[str, Any]) -> list[str]:
 
     drawn = []
     if values and len(results["clips"]) > 1:
-        plots.plot_histograms(folder / "plots" / "over_clips.png", about, values)
         drawn.append("plots/over_clips.png")
+        plots.plot_histograms(folder / drawn[-1], about, values)
     frames = plots.frame_scores(names, kept())
     if frames:
-        plots.plot_over_frames(folder / "plots" / "over_frames.png", about, frames)
         drawn.append("plots/over_frames.png")
+        plots.plot_over_frames(folder / drawn[-1], about, frames)
     return drawn
 
 

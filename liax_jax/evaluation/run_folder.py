@@ -27,7 +27,7 @@ RUN_NAME, LINES_NAME, RESULTS_NAME = "run.json", "clips.jsonl", "results.json"
 # What is made of the clips at the end. None of it may stand beside clips that it doesn't describe.
 _SUMMARY_FILES = (RESULTS_NAME, "table.txt", "report.md", "report.html", "rows.tex")
 _SUMMARY_FOLDERS = ("plots",)
-_CLIP_FOLDERS = ("clips", "frames", "videos")
+_CLIP_FOLDERS = ("clips", "frames", "videos", "pictures")
 
 Description = Mapping[str, Any]
 
@@ -99,6 +99,7 @@ class RunFolder:
                 self.path,
                 differences(before, self.description),
             )
+        self._refuse_foreign_folders()
         self._remove(_SUMMARY_FILES, _SUMMARY_FOLDERS)
         if same and not restart:
             self.entries = _read_lines(lines, self.names, self._arrays_path)
@@ -117,11 +118,23 @@ class RunFolder:
         except ValueError:
             return {}
 
+    def _refuse_foreign_folders(self) -> None:
+        """Folders that an evaluation would replace are its own only where it has left run.json."""
+        if (self.path / RUN_NAME).exists():
+            return
+        for name in (*_SUMMARY_FOLDERS, *_CLIP_FOLDERS):
+            if (self.path / name).exists():
+                raise EvaluationError(
+                    f"{self.path} is no evaluation and has a folder {name!r}, which an evaluation "
+                    "would write to; choose another --out"
+                )
+
     def _remove(self, files: Sequence[str], folders: Sequence[str]) -> None:
-        for name in files:
-            (self.path / name).unlink(missing_ok=True)
+        # Folders first: while run.json is there, it is known whose they are.
         for name in folders:
             shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in files:
+            (self.path / name).unlink(missing_ok=True)
 
     def _arrays_path(self, name: str) -> pathlib.Path:
         return self.path / "clips" / f"{self.stems[name]}.npz"

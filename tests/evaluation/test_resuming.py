@@ -160,6 +160,15 @@ def test_two_evaluations_do_not_write_to_one_folder(tmp_path):
     RunFolder(tmp_path, {"a": 1}, ["x"]).__exit__()
 
 
+@pytest.mark.parametrize("restart", [True, False])
+def test_folders_of_something_else_are_never_removed(tmp_path, restart):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "mine.mp4").write_text("precious")
+    with pytest.raises(EvaluationError, match="is no evaluation and has a folder 'videos'"):
+        RunFolder(tmp_path, {"a": 1}, ["x"], restart=restart, start_anew=True)
+    assert (tmp_path / "videos" / "mine.mp4").read_text() == "precious"
+
+
 def test_differences_name_the_fields():
     before, now = {"a": {"b": 1, "c": "x"}, "d": 0}, {"a": {"b": 2, "c": "x"}, "d": 0, "e": [1]}
     assert differences(before, now) == "a.b 1 there, 2 now; e none there, [1] now"

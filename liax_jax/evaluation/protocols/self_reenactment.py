@@ -26,7 +26,7 @@ from liax_jax.evaluation.reenactment import (
 )
 from liax_jax.evaluation.run_folder import RunFolder
 from liax_jax.evaluation.scored_clips import ScoredClip, score_clip
-from liax_jax.evaluation.scoring import Metrics
+from liax_jax.evaluation.scoring import Metrics, floor_metrics
 from liax_jax.evaluation.summary import SCORED_IMAGES, Context, finish
 from liax_jax.metrics import FRAME_METRICS
 
@@ -108,7 +108,11 @@ def self_reenactment(
                 fps=clips.fps[clip],
                 driving=ClipFrames(clips, clip, max_frames),
                 batches=functools.partial(open_batches, model, clip, batch_size),
-                mean_frame=lambda: _clip_mean(ClipFrames(clips, clip, max_frames)),
+                mean_frame=(
+                    functools.partial(_clip_mean, ClipFrames(clips, clip, max_frames))
+                    if floor_metrics(metrics)
+                    else None
+                ),
             )
             return score_clip(
                 scored,
