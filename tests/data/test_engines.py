@@ -25,7 +25,7 @@ def test_ray_on_this_machine(tmp_path, make_video):
     (tmp_path / "videos" / "broken.mp4").write_text("words")
     command = [
         *(sys.executable, "-m", "liax_jax.cli", "prepare", str(tmp_path / "videos")),
-        *(str(tmp_path / "out"), "--resolution", "32", "--crop", "center"),
+        *(str(tmp_path / "out"), "--resolution", "32", "--lossless", "--crop", "center"),
         *("--engine", "ray", "--workers", "2"),
     ]
     environment = {**os.environ, "HOME": str(tmp_path), "RAY_USAGE_STATS_ENABLED": "0"}
