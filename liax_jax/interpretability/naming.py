@@ -26,6 +26,8 @@ MIN_PART_SHARE = 0.12
 # motion. All motions together have to explain so much of the flow, unless a lid gives the name.
 MIN_CLOSING = 0.1
 MIN_EYE_CHANGE = 0.5
+# Eyes whose flow is sideways by this share look elsewhere, whatever white of them disappears.
+MIN_SIDEWAYS = 0.5
 MIN_EXPLAINED = 0.2
 # The smallest amount, as a share of the motion's full range, that is worth a name.
 MIN_AMOUNT = 0.003
@@ -104,6 +106,9 @@ def motion_amounts(fit: MotionFit, closing: np.ndarray, eye_change: np.ndarray) 
         motion.name: float(amount) if share >= _least_share(motion.name) else 0.0
         for motion, amount, share in zip(FLOW_MOTIONS, fit.amounts, fit.shares, strict=True)
     }
+    names = [motion.name for motion in FLOW_MOTIONS]
+    if fit.shares[names.index("gaze_x")] >= MIN_SIDEWAYS:
+        closing = np.zeros(2)  # lids move nothing sideways
     # The lower edge of a closing lid moves as a gaze would.
     open_share = max(0.0, 1 - float(np.abs(closing).max()) / _GAZE_ENDS)
     for name in ("gaze_x", "gaze_y"):
