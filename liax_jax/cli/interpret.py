@@ -10,6 +10,7 @@ from liax_jax.cli.probe_flags import add_probe_flags, open_probe_data
 
 if TYPE_CHECKING:
     from liax_jax.interpretability.report import Report
+    from liax_jax.metrics.identity import IdentityMetric
 
 _DESCRIPTION = """\
 Say what each direction of a model does, without labels, and show it: how few directions move a
@@ -65,6 +66,12 @@ def register(commands: Commands) -> None:
         metavar="ONNX",
         help="find faces with this YuNet model rather than OpenCV's cascades",
     )
+    command.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="folder of `liax weights`; with ArcFace in it, identity drift is measured too",
+    )
     add_probe_flags(command, kind=None)
 
 
@@ -86,12 +93,13 @@ def run(args: argparse.Namespace) -> None:
     options = LabOptions(args.portraits, args.clips, args.frames)
     card_path = check_card_place(args.checkpoint, args.overwrite) if args.write_card else None
     detector = open_detector(args.face_model)
+    identity, how = _identity_metric(args.weights, args.face_model)
     stream, clips = open_probe_data(args, args.checkpoint)
     vectors = args.out / "directions"
     if args.restart and vectors.exists():
         shutil.rmtree(vectors)
     probe = open_probe(stream, clips, options, detector, progress=True)
-    findings = run_lab(stream.animator, clips, probe, vectors)
+    findings = run_lab(stream.animator, clips, probe, vectors, identity=identity)
     record = stream.animator.record
     about = {
         "checkpoint": str(args.checkpoint),
@@ -100,12 +108,28 @@ def run(args: argparse.Namespace) -> None:
         "data": f"{args.data}: {len(probe.codes.alpha)} frames of "
         f"{len(set(probe.codes.clip.tolist()))} clips",
     }
-    report = write_report(args.out, about, stream, clips, probe, findings, vectors, args.seed)
+    report = write_report(args.out, about, stream, clips, probe, findings, vectors, how, args.seed)
     print("\n".join(_lines(report)))
     if card_path is not None:
         write_card(card_path, direction_card(findings))
         print(f"direction card: {card_path}")
     print(f"report: {args.out / 'report.html'}")
+
+
+def _identity_metric(
+    weights: Path | None, face_model: Path | None
+) -> tuple["IdentityMetric | None", str]:
+    """The metric of identity drift, and how it measures; or None, and why not."""
+    from liax_jax.metrics.identity import identity_metric
+    from liax_jax.metrics.weights_store import MissingWeightsError, WeightsStore
+
+    try:
+        metric = identity_metric(WeightsStore(weights).load("arcface"))
+    except MissingWeightsError as error:
+        return None, f"left out: {error}"
+    if face_model is not None:
+        metric = metric.with_face_model(face_model)
+    return metric, metric.convention
 
 
 def _lines(report: "Report") -> list[str]:

@@ -22,6 +22,8 @@ LEFT, RIGHT, TOP, BOTTOM = -1.5, 1.5, -1.4, 1.6
 # and size are known: the height of the eyes is 0.42 ± 0.02 box heights, the unit 0.59 ± 0.04.
 _EYES_IN_BOX = 0.42
 _UNIT_IN_BOX = 0.59
+# Between the eyes, and from there to the mouth.
+_EYES_APART = 0.66
 # The framing of `liax prepare`: the box's centre is 0.52 of the side from the top.
 _BOX_CENTER_HEIGHT = 0.52
 
@@ -50,7 +52,13 @@ class FaceFrame:
 
     @classmethod
     def of_box(cls, box: Box, side: float) -> "FaceFrame":
-        """From a face box in a picture of `side` pixels."""
+        """From a face in a picture of `side` pixels: by its landmarks, else by its box."""
+        if box.landmarks:
+            points = np.array(box.landmarks) / side
+            eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+            # A turn makes the one length shorter, a nod the other.
+            lengths = np.linalg.norm(points[1] - points[0]), np.linalg.norm(mouth - eyes)
+            return cls(float(eyes[0]), float(eyes[1]), float(max(lengths)) / _EYES_APART)
         eyes_y = box.top + _EYES_IN_BOX * box.height
         return cls(box.center_x / side, eyes_y / side, _UNIT_IN_BOX * box.width / side)
 

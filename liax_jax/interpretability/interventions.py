@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
 
 from liax_jax.animation.animator import Animator
 from liax_jax.animation.portrait import Portrait
@@ -18,9 +17,9 @@ from liax_jax.interpretability.canonical import (
     motion_to_canonical,
     to_canonical,
 )
-from liax_jax.interpretability.naming import agreement
 from liax_jax.interpretability.picture_motion import SeenMotion, seen_motion
 from liax_jax.interpretability.regions import figure_weight
+from liax_jax.metrics.base import FrameMetric
 from liax_jax.metrics.psnr import peak_signal_to_noise_ratio
 from liax_jax.visualization import to_uint8
 
@@ -73,6 +72,8 @@ class SubjectEffect:
         ends are 1 apart.
       background_l1, figure_l1: mean absolute difference at the two ends outside of head and body,
         and within.
+      identity: distance of the ends from the unchanged picture by a face recognition network; NaN
+        where it finds no face, or without a network.
     """
 
     deltas: np.ndarray
@@ -88,6 +89,7 @@ class SubjectEffect:
     progress: np.ndarray
     background_l1: float
     figure_l1: float
+    identity: float
 
 
 def choose_subjects(
@@ -130,10 +132,11 @@ class Intervener:
 
     Args:
       animator: the model.
+      identity: the metric of identity drift, if its network is at hand.
     """
 
-    def __init__(self, animator: Animator):
-        self._animator = animator
+    def __init__(self, animator: Animator, identity: FrameMetric | None = None):
+        self._animator, self._identity = animator, identity
         self._grid = f"grid/{animator.resolution}"
 
     def effects(self, index: int, reach: float, subjects: Sequence[Subject]) -> list[SubjectEffect]:
@@ -226,7 +229,17 @@ class Intervener:
             progress=along,
             background_l1=_weighted(at_ends, 1 - figure),
             figure_l1=_weighted(at_ends, figure),
+            identity=self._drift(unit[[0, -1]], unit[middle]),
         )
+
+    def _drift(self, ends: np.ndarray, unchanged: np.ndarray) -> float:
+        """Mean identity distance of pictures (2, R, R, 3) on [0, 1], of those with a face."""
+        if self._identity is None:
+            return float("nan")
+        source = self._identity.prepare(jnp.asarray(unchanged[None]))
+        distances = np.asarray(self._identity(jnp.asarray(ends), source))
+        known = distances[np.isfinite(distances)]
+        return float(known.mean()) if known.size else float("nan")
 
 
 def _weighted(values: np.ndarray, weights: np.ndarray) -> float:
@@ -238,65 +251,3 @@ def _furthest_motion(grids: np.ndarray, frame: FaceFrame) -> float:
     side = grids.shape[1]
     flow = motion_to_canonical((grids[-1] - grids[0]) * side / 2, frame)
     return float(np.percentile(np.linalg.norm(flow, axis=-1), _FURTHEST))
-
-
-@dataclasses.dataclass(frozen=True)
-class EffectSummary:
-    """A direction's effect in the mean over portraits.
-
-    Attributes:
-      deltas, l1, psnr, pixels, progress: (S,) curves as of `SubjectEffect`.
-      monotonicity: Spearman's rank correlation of progress with the change, mean over portraits.
-      linearity: R² of a straight line through progress, mean over portraits.
-      reach_db: the lesser of the PSNR's two ends: lower is a larger change of the picture.
-      background_l1, figure_l1: as of `SubjectEffect`.
-      agreement: mean cosine of one portrait's flow with the mean of the others'.
-    """
-
-    deltas: list[float]
-    l1: list[float]
-    psnr: list[float]
-    pixels: list[float]
-    progress: list[float]
-    monotonicity: float
-    linearity: float
-    reach_db: float
-    background_l1: float
-    figure_l1: float
-    agreement: float
-
-
-def summarise_effects(effects: Sequence[SubjectEffect]) -> EffectSummary:
-    """The mean over portraits of one direction's effects."""
-
-    def mean(name: str) -> list[float]:
-        return np.mean([getattr(effect, name) for effect in effects], axis=0).tolist()
-
-    decibels = mean("psnr")
-    return EffectSummary(
-        deltas=mean("deltas"),
-        l1=mean("l1"),
-        psnr=decibels,
-        pixels=mean("pixels"),
-        progress=mean("progress"),
-        monotonicity=float(np.mean([monotonicity(e.deltas, e.progress) for e in effects])),
-        linearity=float(np.mean([linearity(e.deltas, e.progress) for e in effects])),
-        reach_db=min(decibels[0], decibels[-1]),
-        background_l1=float(np.mean([effect.background_l1 for effect in effects])),
-        figure_l1=float(np.mean([effect.figure_l1 for effect in effects])),
-        agreement=agreement(np.stack([effect.flow for effect in effects])),
-    )
-
-
-def monotonicity(deltas: np.ndarray, progress: np.ndarray) -> float:
-    """Spearman's rank correlation; 0 where nothing moves."""
-    if np.ptp(progress) == 0:
-        return 0.0
-    return float(stats.spearmanr(deltas, progress).statistic)
-
-
-def linearity(deltas: np.ndarray, progress: np.ndarray) -> float:
-    """R² of a straight line; 0 where nothing moves."""
-    if np.ptp(progress) == 0:
-        return 0.0
-    return float(stats.linregress(deltas, progress).rvalue ** 2)

@@ -23,17 +23,17 @@ from liax_jax.data.procedural import ProceduralClips
 from liax_jax.faces.detection import Detector
 from liax_jax.interpretability.codes import Codes, extract_codes
 from liax_jax.interpretability.disentanglement import excess_kurtosis
+from liax_jax.interpretability.effect_summary import EffectSummary, summarise_effects
 from liax_jax.interpretability.factor_truth import FactorChange, PortraitChange, factor_change
 from liax_jax.interpretability.interventions import (
-    EffectSummary,
     Intervener,
     Subject,
     SubjectEffect,
     choose_subjects,
-    summarise_effects,
 )
 from liax_jax.interpretability.naming import Name, name_motion
 from liax_jax.interpretability.regions import RegionMotion, region_motion
+from liax_jax.metrics.base import FrameMetric
 from liax_jax.motion_ranges import spread, useful_ranges
 
 # A direction that never changes a picture by more than this (PSNR, higher is less) has no effect
@@ -177,6 +177,7 @@ def run_lab(
     probe: Probe,
     folder: Path,
     *,
+    identity: FrameMetric | None = None,
     progress: bool = True,
 ) -> list[Finding]:
     """Changes, measures and names every direction; those whose findings are in the folder are kept.
@@ -185,6 +186,7 @@ def run_lab(
       animator: the model.
       clips: the probe's; drawn portraits tell the truth about names too.
       folder: gets finding_<index>.json and fields_<index>.npz.
+      identity: the metric of identity drift, if its network is at hand.
 
     Returns:
       One finding a direction, by index.
@@ -194,8 +196,8 @@ def run_lab(
       OSError: the folder can't be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    check_same_run(folder, animator, probe)
-    intervener = Intervener(animator)
+    check_same_run(folder, animator, probe, identity)
+    intervener = Intervener(animator, identity)
     deviations = probe.codes.of_kind("deviations").alpha
     use, kurtosis = deviations.std(0), excess_kurtosis(deviations)
     findings = []
@@ -234,7 +236,9 @@ def read_fields(folder: Path, index: int) -> Fields:
         return Fields(arrays["flow"], arrays["change"], arrays["strips"])
 
 
-def check_same_run(folder: Path, animator: Animator, probe: Probe) -> None:
+def check_same_run(
+    folder: Path, animator: Animator, probe: Probe, identity: FrameMetric | None
+) -> None:
     """Notes in the folder what its findings are of, or compares with what is noted there.
 
     Raises:
@@ -248,6 +252,7 @@ def check_same_run(folder: Path, animator: Animator, probe: Probe) -> None:
         "model": animator.record.fingerprint,
         "subjects": [f"{subject.name} {subject.time}" for subject in probe.subjects],
         "frames": frames.hexdigest(),
+        "identity": identity.convention if identity else "",
     }
     path = folder / "settings.json"
     if not path.exists():

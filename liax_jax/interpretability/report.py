@@ -24,7 +24,7 @@ from liax_jax.interpretability.lab import Finding, Probe, read_fields, write_tex
 from liax_jax.interpretability.motion_templates import BY_NAME
 from liax_jax.interpretability.naming import UNNAMED
 from liax_jax.interpretability.relations import Relations, relate
-from liax_jax.interpretability.report_page import IDENTITY_DRIFT, report_page
+from liax_jax.interpretability.report_page import report_page
 from liax_jax.interpretability.sparsity import Sparsity, measure_sparsity
 
 # Frames of the clip whose coefficients are drawn, at most.
@@ -43,6 +43,7 @@ class Report:
       relations: between the directions' flows.
       accuracy: of names, where the truth is known.
       faces: in how many portraits a face was found, of how many.
+      identity: how identity drift is measured, or why it isn't.
     """
 
     about: dict[str, str]
@@ -52,6 +53,7 @@ class Report:
     relations: Relations
     accuracy: NamingAccuracy | None
     faces: tuple[int, int]
+    identity: str
 
     @property
     def order(self) -> list[int]:
@@ -75,7 +77,7 @@ class Report:
             "naming_accuracy": self.accuracy and dataclasses.asdict(self.accuracy),
             "faces_found": self.faces[0],
             "portraits": self.faces[1],
-            "identity_drift": IDENTITY_DRIFT,
+            "identity_drift": self.identity,
             "partners": self.relations.partners(self.effective),
             "redundant": self.relations.redundant(self.effective),
             "alike": self.relations.alike.round(3).tolist(),
@@ -100,6 +102,7 @@ def write_report(
     probe: Probe,
     findings: list[Finding],
     vectors: Path,
+    identity: str,
     seed: int = 0,
 ) -> Report:
     """Writes report.html, report.json, directions.json and figures/*.png.
@@ -108,6 +111,7 @@ def write_report(
       out: the folder, which exists.
       about: checkpoint and data in words, by heading.
       findings: of `run_lab`; `vectors` is the folder that it wrote to.
+      identity: how identity drift is measured, or why it isn't.
       seed: of the random bases beside the measures of sparsity.
 
     Raises:
@@ -123,6 +127,7 @@ def write_report(
         relations=relate(flows),
         accuracy=naming_accuracy(findings),
         faces=(probe.faces_found, len(probe.subjects)),
+        identity=identity,
     )
     pictures = _draw(out / "figures", report, stream, clips, probe, vectors)
     write_card(out / CARD_NAME, direction_card(findings))

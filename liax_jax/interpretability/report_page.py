@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from liax_jax.interpretability.sparsity import Sparsity
 
 _QUALITY = 88  # of pictures within the page
-IDENTITY_DRIFT = "left out: this version has no identity network to measure it by"
 
 
 def report_page(report: "Report", pictures: dict[str, list[Path]]) -> str:
@@ -115,6 +114,7 @@ def _directions_table(report: "Report") -> str:
                 f"{effect.linearity:.2f}",
                 f"{effect.agreement:.2f}",
                 f"{effect.background_l1:.4f} / {effect.figure_l1:.4f}",
+                "" if effect.identity is None else f"{effect.identity:.3f}",
                 f"{finding.kurtosis:.1f}",
             )
         )
@@ -130,11 +130,12 @@ def _directions_table(report: "Report") -> str:
         "linear R²",
         "agreement",
         "L1 background / figure",
+        "identity drift",
         "kurtosis",
     )
     note = (
         "<p>A minus before a name: a positive coefficient makes the motion negative; the direction "
-        f"card turns it. Identity drift: {html.escape(IDENTITY_DRIFT)}.</p>"
+        f"card turns it. Identity drift: {html.escape(report.identity)}.</p>"
     )
     return _table(head, rows, escape=False) + note
 

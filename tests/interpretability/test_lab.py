@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -19,6 +20,12 @@ from liax_jax.interpretability.direction_names import (
     naming_accuracy,
     unique_names,
 )
+from liax_jax.interpretability.effect_summary import (
+    EffectSummary,
+    linearity,
+    monotonicity,
+    summarise_effects,
+)
 from liax_jax.interpretability.factor_truth import (
     FactorChange,
     PortraitChange,
@@ -27,13 +34,9 @@ from liax_jax.interpretability.factor_truth import (
     is_right,
 )
 from liax_jax.interpretability.interventions import (
-    EffectSummary,
     Intervener,
     Subject,
     choose_subjects,
-    linearity,
-    monotonicity,
-    summarise_effects,
 )
 from liax_jax.interpretability.lab import (
     Finding,
@@ -128,9 +131,26 @@ def test_interventions_change_one_coefficient(animator, clips):
         assert np.abs(difference).max() <= 1  # compiled apart, rounded apart
         unchanged = np.asarray(animator.render(portrait, uint8=True)[0]) / 255
         assert effect.l1[-1] == pytest.approx(np.abs(expected / 255 - unchanged).mean(), abs=1e-3)
+    assert np.isnan(effects[0].identity)
     summary = summarise_effects(effects)
+    assert summary.identity is None
     assert summary.reach_db == min(summary.psnr[0], summary.psnr[-1]) < 100
     assert -1 <= summary.agreement <= 1
+
+
+def test_identity_drift_is_of_the_ends_from_the_unchanged_picture(animator, clips):
+    class Distance:
+        def prepare(self, source):
+            return source
+
+        def __call__(self, images, prepared):
+            found = jnp.abs(images - prepared).mean((1, 2, 3))
+            return found.at[0].set(jnp.nan)  # no face there
+
+    subject = Subject("a", 0, 0, clips.frame(0, 0), STATED_FRAME)
+    (effect,) = Intervener(animator, Distance()).effects(0, 0.5, [subject])
+    assert effect.identity == pytest.approx(effect.l1[-1], rel=1e-5)
+    assert summarise_effects([effect]).identity == pytest.approx(effect.identity)
 
 
 def test_the_flow_shown_goes_where_the_picture_goes(animator, clips, monkeypatch):
@@ -282,6 +302,7 @@ SMALL = ["--data", "procedural", "--clips", "3", "--frames", "3", "--portraits",
 def test_the_command_writes_a_report_that_stands_alone(model_folder, tmp_path, capsys):
     out = tmp_path / "report"
     command = ["interpret", str(model_folder), *SMALL, "--out", str(out), "--write-card"]
+    command += ["--weights", str(tmp_path)]
     assert main(command) == 0, capsys.readouterr().err
     printed = capsys.readouterr().out
     assert "names that are right:" in printed or "confidence" in printed
@@ -290,7 +311,7 @@ def test_the_command_writes_a_report_that_stands_alone(model_folder, tmp_path, c
     assert "<script" not in page and "http" not in page and 'src="figures' not in page
     content = json.loads((out / "report.json").read_text())
     assert len(content["directions"]) == 4
-    assert content["identity_drift"].startswith("left out")
+    assert content["identity_drift"].startswith("left out: the weights of arcface are not in")
     card = read_card(out / "directions.json")
     assert card.num_vectors == 4 and read_card(model_folder / "directions.json") == card
     assert {d.index for d in card.directions} == {0, 1, 2, 3}

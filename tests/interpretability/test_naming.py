@@ -1,9 +1,12 @@
 """Names of motions: on constructed flows, and on drawn portraits whose motion is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from liax_jax.data.procedural import FACTORS, ONE_SIDED, ProceduralClips
+from liax_jax.faces.crops import Box
 from liax_jax.faces.detection import open_detector
 from liax_jax.interpretability.canonical import (
     SIDE,
@@ -157,6 +160,16 @@ def test_faces_are_found_and_slips_of_the_detector_replaced():
         assert (frame.eyes_x, frame.eyes_y, frame.unit) == pytest.approx(true, abs=0.06)
     empty = [np.zeros((64, 64, 3), np.uint8)] * 3
     assert find_face_frames(empty, open_detector()) == ([STATED_FRAME] * 3, 0)
+
+
+def test_landmarks_place_a_face_whichever_way_it_turns():
+    points = ((67, 100), (133, 100), (100, 130), (80, 166), (120, 166))
+    box = Box(0, 0, 10, 10, landmarks=points)
+    expected = (0.5, 0.5, 0.5)
+    assert dataclasses.astuple(FaceFrame.of_box(box, 200)) == pytest.approx(expected)
+    turned = ((80, 100), (120, 100), *points[2:])
+    box = dataclasses.replace(box, landmarks=turned)
+    assert FaceFrame.of_box(box, 200).unit == pytest.approx(0.5)
 
 
 def test_flow_between_pictures_is_in_pixels_to_the_right_and_down():
