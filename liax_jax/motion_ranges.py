@@ -1,6 +1,6 @@
 """Useful ranges of a trained model's directions, from how far they move within real clips."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -26,12 +26,26 @@ def coefficients_of_clips(
       clips: at most 48 of them are read, 16 frames of each.
     """
     found = []
-    for clip in np.unique(np.linspace(0, len(clips) - 1, MAX_CLIPS).round().astype(int)):
-        # As many frames of every clip: one program. Short clips repeat some.
-        times = np.linspace(0, clips.lengths[clip] - 1, FRAMES_PER_CLIP).round().astype(int)
-        frames = np.stack([clips.frame(int(clip), int(t)) for t in times])
+    # As many frames of every clip: one program. Short clips repeat some.
+    for clip, times in spread(clips.lengths, MAX_CLIPS, FRAMES_PER_CLIP):
+        frames = np.stack([clips.frame(clip, int(t)) for t in times])
         found.append(np.asarray(coefficients(jnp.asarray(frames, jnp.float32) / 127.5 - 1)))
     return found
+
+
+def spread(
+    lengths: Sequence[int], max_clips: int, frames_per_clip: int
+) -> list[tuple[int, np.ndarray]]:
+    """Clips spread evenly over a set, and frames spread over each: [(clip, (frames_per_clip,))].
+
+    Args:
+      lengths: frames of every clip; a shorter clip's frames come more than once.
+    """
+    chosen = np.unique(np.linspace(0, len(lengths) - 1, max_clips).round().astype(int))
+    return [
+        (int(clip), np.linspace(0, lengths[clip] - 1, frames_per_clip).round().astype(int))
+        for clip in chosen
+    ]
 
 
 def useful_ranges(coefficients: list[np.ndarray]) -> np.ndarray:
