@@ -77,14 +77,16 @@ def rows() -> list[Row]:
         Row("large", 512, "a100-80gb:1x8", large_gpu),
         Row("large", 512, "v5p:4x4x8", (_settings(256, 16),)),
     ]
-    for devices, target in (
-        (16, "4x4"),
-        (256, "16x16"),
-        (1024, "16x16*4"),
-        (64, "8x8"),
-        (1, "1x1"),
+    # Parameters split along one side of the slice. Over both sides of a 4x4 slice, which is no
+    # torus, the compiler makes all-reduces of reduce-scatters: 1.51 times the least.
+    for devices, target, side in (
+        (16, "4x4", 4),
+        (256, "16x16", 16),
+        (1024, "16x16*4", 16),
+        (64, "8x8", 8),
+        (1, "1x1", 1),
     ):
-        settings = _settings(2 * devices, min(16, devices))
+        settings = _settings(2 * devices, side)
         found.append(Row("base", 256, f"v5e:{target}", (settings,), "growth"))
     found += [
         Row("large", 512, "h100:1x8", large_gpu),

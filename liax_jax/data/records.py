@@ -9,280 +9,34 @@ frames (group size 1, so that any frame is read on its own):
 """
 
 import collections
-import dataclasses
-import json
 import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+from array_record.python.array_record_module import ArrayRecordReader
 
 from liax_jax.data.frame_codec import RecordsError as RecordsError
 from liax_jax.data.frame_codec import decode_frame as decode_frame
 from liax_jax.data.frame_codec import encode_frame as encode_frame
+from liax_jax.data.record_index import FORMAT as FORMAT
+from liax_jax.data.record_index import INDEX_NAME as INDEX_NAME
+from liax_jax.data.record_index import MANIFEST_NAME as MANIFEST_NAME
+from liax_jax.data.record_index import VERSION as VERSION
+from liax_jax.data.record_index import ClipEntry as ClipEntry
+from liax_jax.data.record_index import read_index as read_index
+from liax_jax.data.record_index import read_manifest as read_manifest
+from liax_jax.data.record_writer import MAX_FILE_BYTES as MAX_FILE_BYTES
+from liax_jax.data.record_writer import RecordWriter as RecordWriter
+from liax_jax.data.record_writer import open_reader
 from liax_jax.log import logger
 
-FORMAT = "liax-frame-records"
-VERSION = 2
-# Version 1 knew neither identities, data sets, source spans nor boxes; the frames are the same.
-READABLE_VERSIONS = (1, 2)
-INDEX_NAME = "index.json"
-MANIFEST_NAME = "manifest.json"
-
-
-# The images are compressed already.
-_WRITER_OPTIONS = "group_size:1,uncompressed"
-# Random access: no read-ahead, no threads of the reader's own.
-_READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
-_READER_BUFFER_BYTES = 32768
 _MAX_OPEN_FILES = 128
-MAX_FILE_BYTES = 2 << 30
-
 _OR_SKIP = ", or train without its clips: --config.data.skip_damaged"
-
-
-@dataclasses.dataclass(frozen=True)
-class ClipEntry:
-    """A clip in the index.
-
-    Attributes:
-        name: unique in its split.
-        file: number of the ArrayRecord file.
-        first_record: position of the clip's first frame in that file.
-        num_frames: number of frames, in consecutive records.
-        fps: frames per second, after any stride.
-        source: the video or folder it was read from, relative to the prepared folder.
-        source_height, source_width: size before cropping and scaling.
-        identity: who it shows; clips of one identity belong into one split.
-        dataset: the data set it is from.
-        start, end: the part of the source that it shows, in seconds; end None in version 1.
-        box: left, top and side of the square that was cut out, in pixels of the source (it may
-            reach outside); None in version 1.
-    """
-
-    name: str
-    file: int
-    first_record: int
-    num_frames: int
-    fps: float
-    source: str
-    source_height: int
-    source_width: int
-    identity: str = ""
-    dataset: str = ""
-    start: float = 0.0
-    end: float | None = None
-    box: tuple[float, float, float] | None = None
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "ClipEntry":
-        """An entry of the index; version 1 says who it shows by the first folder of the name."""
-        entry = cls(**fields)
-        identity = entry.identity or entry.name.split("/")[0]
-        if entry.box is None:
-            return dataclasses.replace(entry, identity=identity)
-        left, top, side = entry.box
-        return dataclasses.replace(entry, identity=identity, box=(left, top, side))
-
-
-def _open_reader(path: Path) -> ArrayRecordReader:
-    return ArrayRecordReader(
-        str(path), _READER_OPTIONS, file_reader_buffer_size=_READER_BUFFER_BYTES
-    )
-
-
-class RecordWriter:
-    """Writes a folder of records: clip after clip, then `close`, which writes the index.
-
-    The folder has to exist. Without `close` there is no index, and nothing will read it.
-
-    Args:
-        folder: where to write.
-        resolution: of the frames.
-        max_file_bytes: no clip begins in a file that is so large already, or would be with it.
-        on_file: is told of each file when it is complete: (its entry in the index, the clips
-            written since the file before).
-        files, clips: what an earlier writer was told to have completed, to go on after it.
-    """
-
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        resolution: int,
-        max_file_bytes: int = MAX_FILE_BYTES,
-        on_file: Callable[[dict[str, Any], list[ClipEntry]], None] | None = None,
-        files: Sequence[dict[str, Any]] = (),
-        clips: Sequence[ClipEntry] = (),
-    ):
-        self._folder = Path(folder)
-        self._resolution = resolution
-        self._max_file_bytes = max_file_bytes
-        self._on_file = on_file
-        self._files: list[dict[str, Any]] = list(files)
-        self._clips: list[ClipEntry] = list(clips)
-        self._told = len(self._clips)
-        self._writer: ArrayRecordWriter | None = None
-
-    @property
-    def clips(self) -> Sequence[ClipEntry]:
-        """The clips written so far."""
-        return self._clips
-
-    def add_clip(
-        self,
-        name: str,
-        records: Iterable[bytes],
-        *,
-        fps: float,
-        source: str,
-        source_size: tuple[int, int],
-        num_bytes: int = 0,
-        **details: Any,
-    ) -> None:
-        """Appends a clip; its records come from `encode_frame` with t = 0, 1, …
-
-        Args:
-            num_bytes: size of the records, if known: then a file does not grow beyond
-                max_file_bytes unless by a single clip.
-            details: further fields of `ClipEntry`.
-        """
-        if self._writer is not None:
-            size = self._files[-1]["bytes"]
-            if size >= self._max_file_bytes or size + num_bytes > self._max_file_bytes:
-                self.close_file()
-        if self._writer is None:
-            file_name = f"frames-{len(self._files):05d}.arrayrecord"
-            self._writer = ArrayRecordWriter(str(self._folder / file_name), _WRITER_OPTIONS)
-            self._files.append({"name": file_name, "records": 0, "bytes": 0})
-        file = self._files[-1]
-        first, num_frames = file["records"], 0
-        for record in records:
-            self._writer.write(record)
-            file["bytes"] += len(record)
-            num_frames += 1
-        file["records"] += num_frames
-        number = len(self._files) - 1
-        self._clips.append(
-            ClipEntry(name, number, first, num_frames, fps, source, *source_size, **details)
-        )
-
-    def close_file(self) -> None:
-        """Completes the file being written, if one is."""
-        if self._writer is None:
-            return
-        self._writer.close()
-        self._writer = None
-        file = self._files[-1]
-        path = self._folder / file["name"]
-        file["bytes"] = path.stat().st_size
-        # The library does not report every failed write.
-        if _open_reader(path).num_records() != file["records"]:
-            raise OSError(f"{path}: could not be written in full; is the disk full?")
-        if self._on_file is not None:
-            self._on_file(file, self._clips[self._told :])
-        self._told = len(self._clips)
-
-    def close(self, splits: Sequence[str]) -> None:
-        """Completes the files and writes the index.
-
-        Args:
-            splits: the split of each clip, in the order in which they were added.
-
-        Raises:
-            OSError: a file is not complete, as on a full disk.
-        """
-        self.close_file()
-        index: dict[str, Any] = {
-            "format": FORMAT,
-            "version": VERSION,
-            "resolution": self._resolution,
-            "files": self._files,
-        }
-        lines: dict[str, list[str]] = {split: [] for split in sorted(set(splits))}
-        for split, entry in zip(splits, self._clips, strict=True):
-            lines[split].append(json.dumps(dataclasses.asdict(entry)))
-        # One clip a line: readable, and not much longer than it has to be.
-        body = ",\n".join(
-            f"  {json.dumps(split)}: [\n" + ",\n".join(f"   {line}" for line in clips) + "\n  ]"
-            for split, clips in lines.items()
-        )
-        head = json.dumps(index, indent=1)[:-2]
-        (self._folder / INDEX_NAME).write_text(f'{head},\n "splits": {{\n{body}\n }}\n}}\n')
-
-
-def read_index(root: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads and checks `index.json`.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or no index in it.
-        RecordsError: the index is unreadable or of another version.
-    """
-    root = Path(root)
-    path = root / INDEX_NAME
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f"{root}: no such folder of records; make it with `liax prepare VIDEOS {root}`"
-        )
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: missing, so {root} is no folder of records; make one with `liax prepare`"
-        )
-    try:
-        index = json.loads(path.read_text())
-        if index["format"] != FORMAT:
-            raise RecordsError(f"{path}: is not an index of frame records")
-        if index["version"] not in READABLE_VERSIONS:
-            raise RecordsError(
-                f"{path}: format version {index['version']}, this program reads "
-                f"{' and '.join(map(str, READABLE_VERSIONS))}; run `liax prepare` again"
-            )
-        int(index["resolution"]), list(index["files"]), index["splits"].items()
-    except RecordsError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordsError(
-            f"{path}: unreadable ({type(error).__name__}: {error}); run `liax prepare` again"
-        ) from None
-    return index
-
-
-def read_manifest(
-    root: str | os.PathLike[str], resolution: int | None = None
-) -> dict[str, Any] | None:
-    """Reads and checks `manifest.json`: how the records were made.
-
-    Args:
-        root: a folder of records.
-        resolution: what the index says.
-
-    Returns:
-        None if there is none: `RecordWriter` by itself writes none.
-
-    Raises:
-        RecordsError: unreadable, or of records of another resolution.
-    """
-    path = Path(root) / MANIFEST_NAME
-    if not path.exists():
-        return None
-    try:
-        manifest = json.loads(path.read_text())
-        stated = int(manifest["options"]["resolution"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordsError(
-            f"{path}: unreadable ({type(error).__name__}: {error}); it is damaged or cut short: "
-            "run `liax prepare` again"
-        ) from None
-    if resolution is not None and stated != resolution:
-        raise RecordsError(
-            f"{path}: says {stated} px, the index beside it {resolution} px; they are of different "
-            "runs: run `liax prepare` again"
-        )
-    return manifest
 
 
 class RecordClips:
@@ -402,7 +156,7 @@ class RecordClips:
         """The open reader of a file; the one unused for longest is let go when there are many."""
         with self._lock:
             if file not in self._readers:
-                reader = _open_reader(self.root / self._files[file]["name"])
+                reader = open_reader(self.root / self._files[file]["name"])
                 # A damaged file opens without complaint, as an empty one.
                 if reader.num_records() != self._files[file]["records"]:
                     raise RecordsError(

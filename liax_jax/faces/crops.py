@@ -38,6 +38,8 @@ class Box:
     Attributes:
       left, top, width, height: pixels from the picture's top left corner.
       score: how sure the detector is, in its own unit; larger is surer.
+      landmarks: (x, y) of the eyes, the tip of the nose and the corners of the mouth, of each pair
+        the one that is further left in the picture first; empty where the detector finds none.
     """
 
     left: float
@@ -45,6 +47,7 @@ class Box:
     width: float
     height: float
     score: float = 0.0
+    landmarks: tuple[tuple[float, float], ...] = ()
 
     @property
     def center_x(self) -> float:
@@ -53,6 +56,11 @@ class Box:
     @property
     def center_y(self) -> float:
         return self.top + self.height / 2
+
+    def moved(self, x: float, y: float) -> "Box":
+        """The same face so many pixels further right and down."""
+        landmarks = tuple((left + x, top + y) for left, top in self.landmarks)
+        return dataclasses.replace(self, left=self.left + x, top=self.top + y, landmarks=landmarks)
 
 
 @dataclasses.dataclass(frozen=True)

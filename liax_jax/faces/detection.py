@@ -276,7 +276,10 @@ def _detect_by_yunet(
     min_size: float,
     max_size: float,
 ) -> list[Box]:
-    """A `Detector`; the score is the network's, from 0 to 1. Boxes are made as the cascades'."""
+    """A `Detector` with landmarks; the score is the network's, from 0 to 1.
+
+    Boxes are made as the cascades'.
+    """
     height, width = rgb.shape[:2]
     factor = min(1.0, _LARGEST_WORKING_SIDE / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -289,12 +292,15 @@ def _detect_by_yunet(
     except cv2.error as error:
         raise FaceError(f"{model}: OpenCV can't run this YuNet model ({error.err})") from None
     boxes = []
-    for left, top, box_width, box_height, *_, score in [] if found is None else found:
+    for left, top, box_width, box_height, *points, score in [] if found is None else found:
         side = float(max(box_width, box_height)) / factor * _YUNET_SCALE
         if min_size <= side / max(height, width) <= max_size:
             center_x = float(left + box_width / 2) / factor
             center_y = float(top + box_height / 2) / factor
-            boxes.append(_around(center_x, center_y, side, float(score)))
+            # The person's right eye comes first, which is the left one in the picture.
+            landmarks = tuple((float(x), float(y)) for x, y in np.reshape(points, (5, 2)) / factor)
+            box = _around(center_x, center_y, side, float(score))
+            boxes.append(dataclasses.replace(box, landmarks=landmarks))
     return boxes
 
 

@@ -195,7 +195,7 @@ def find_near(detector: Detector, frame: np.ndarray, last: Box) -> Box | None:
     found = detector(
         region, _SMALLEST_CHANGE * side / longer, min(_LARGEST_CHANGE * side / longer, 1.0)
     )
-    boxes = [dataclasses.replace(box, left=box.left + left, top=box.top + top) for box in found]
+    boxes = [box.moved(left, top) for box in found]
     boxes = [box for box in boxes if detection.overlap(box, last) > 0]
     return max(boxes, key=lambda box: detection.overlap(box, last), default=None)
 

@@ -16,15 +16,15 @@ import numpy as np
 from liax_jax.interpretability import information
 from liax_jax.interpretability.codes import Codes, active
 from liax_jax.interpretability.predictors import (
-    REGRESSORS,
     Prediction,
     Split,
+    check_regressors,
     dci,
     predict,
     require_sklearn,
     split_by_group,
 )
-from liax_jax.interpretability.robustness import interventional_robustness
+from liax_jax.interpretability.robustness import chance_deviation, interventional_robustness
 from liax_jax.interpretability.rotation import random_rotation
 
 # Of the slower forest.
@@ -118,9 +118,7 @@ def measure_disentanglement(
         raise ValueError("these clips have no known factors; scores against factors need them")
     if codes.factors.shape[1] < 2:
         raise ValueError("with a single factor there is nothing to tell apart; give two or more")
-    unknown = [name for name in regressors if name not in REGRESSORS]
-    if unknown:
-        raise ValueError(f"regressor {unknown[0]!r}: choose of {', '.join(REGRESSORS)}")
+    check_regressors(regressors)
     if rotations < 1 or bootstrap < 0 or bootstrap == 1:
         raise ValueError(
             f"rotations = {rotations}, bootstrap = {bootstrap}: at least 1 random rotation is "
@@ -131,7 +129,6 @@ def measure_disentanglement(
     split = split_by_group(codes.group, seed)
     alpha, factors = codes.alpha, codes.factors
     bins = information.default_bins(len(alpha))
-    factor_bins = information.quantile_bins(factors, bins)
     for j in np.flatnonzero(
         np.minimum(np.ptp(factors[split.train], 0), np.ptp(factors[split.test], 0)) == 0
     ):
@@ -140,37 +137,31 @@ def measure_disentanglement(
             "others; measure on more clips"
         )
 
-    def informed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        code_bins = information.quantile_bins(values, bins)
-        chance = information.chance_information(code_bins, factor_bins, seed)
-        found = information.adjusted_information(code_bins, factor_bins, chance=chance)
-        return code_bins, chance, found
+    def predicted(values: np.ndarray, kinds: Sequence[str]) -> dict[str, Prediction]:
+        return {kind: predict(values, factors, split, kind, seed=seed, jobs=jobs) for kind in kinds}
 
-    def predicted(values: np.ndarray, kind: str) -> Prediction:
-        return predict(values, factors, split, kind, seed=seed, jobs=jobs)
-
-    code_bins, chance, found = informed(alpha)
-    predictions = {kind: predicted(alpha, kind) for kind in regressors}
-    values = _scores(alpha, factors, found, bins, predictions, seed)
+    tables = _Tables.of(alpha, factors, bins, seed)
+    found = tables.information()
+    predictions = predicted(alpha, regressors)
+    values = _scores(alpha, factors, tables, predictions)
 
     rng = np.random.default_rng(seed)
     controls: dict[str, list[float]] = {name: [] for name in values}
     for number in range(rotations):
         turned = alpha @ random_rotation(alpha.shape[1], rng)
         kinds = [k for k in regressors if k != "forest" or number < _MAX_FOREST_ROTATIONS]
-        parts = {kind: predicted(turned, kind) for kind in kinds}
-        for name, value in _scores(turned, factors, informed(turned)[2], bins, parts, seed).items():
+        again = _Tables.of(turned, factors, bins, seed)
+        for name, value in _scores(turned, factors, again, predicted(turned, kinds)).items():
             controls[name].append(value)
 
     def resampled(rows: np.ndarray, train: int) -> dict[str, float]:
-        part = information.adjusted_information(code_bins[rows], factor_bins[rows], chance=chance)
-        again = Split(np.arange(train), np.arange(train, len(rows)), split.group[rows])
+        part = Split(np.arange(train), np.arange(train, len(rows)), split.group[rows])
         parts = {
-            kind: predict(alpha[rows], factors[rows], again, kind, penalties=p.penalties)
+            kind: predict(alpha[rows], factors[rows], part, kind, penalties=p.penalties)
             for kind, p in predictions.items()
             if kind != "forest"
         }
-        return _scores(alpha[rows], factors[rows], part, bins, parts, seed)
+        return _scores(alpha[rows], factors[rows], tables.at(rows), parts)
 
     errors = _standard_errors(split, bootstrap, seed, resampled)
     return Disentanglement(
@@ -201,14 +192,36 @@ def excess_kurtosis(values: np.ndarray) -> np.ndarray:
     return np.where(power > 0, fourth / np.where(power > 0, np.square(power), 1) - 3, 0.0)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Tables:
+    """Codes and factors in bins (n, M), (n, K), and what chance shows of each pair (M, K)."""
+
+    code_bins: np.ndarray
+    factor_bins: np.ndarray
+    chance: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def of(cls, alpha: np.ndarray, factors: np.ndarray, bins: int, seed: int) -> _Tables:
+        a, b = (information.quantile_bins(values, bins) for values in (alpha, factors))
+        chance = information.chance_information(a, b, seed)
+        return cls(a, b, chance, chance_deviation(alpha, b, seed))
+
+    def at(self, rows: np.ndarray) -> _Tables:
+        return dataclasses.replace(
+            self, code_bins=self.code_bins[rows], factor_bins=self.factor_bins[rows]
+        )
+
+    def information(self) -> np.ndarray:
+        return information.adjusted_information(
+            self.code_bins, self.factor_bins, chance=self.chance
+        )
+
+
 def _scores(
-    alpha: np.ndarray,
-    factors: np.ndarray,
-    found: np.ndarray,
-    bins: int,
-    predictions: Mapping[str, Prediction],
-    seed: int,
+    alpha: np.ndarray, factors: np.ndarray, tables: _Tables, predictions: Mapping[str, Prediction]
 ) -> dict[str, float]:
+    found = tables.information()
     values = {
         f"{kind}/{name}": value
         for kind, prediction in predictions.items()
@@ -218,7 +231,7 @@ def _scores(
         "mig": information.mutual_information_gap(found),
         "sap": information.separated_predictability(alpha, factors),
         "modularity": information.modularity(found),
-        "irs": interventional_robustness(alpha, factors, bins, seed),
+        "irs": interventional_robustness(alpha, tables.factor_bins, chance=tables.deviation),
     }
 
 

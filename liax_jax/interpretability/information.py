@@ -3,7 +3,7 @@
 import numpy as np
 
 # Shifts whose mean is the information that chance alone shows.
-_SHIFTS = 10
+_SHIFTS = 6
 _MAX_BINS, _FRAMES_PER_CELL = 20, 5
 # A coefficient with less adjusted information about every factor follows none.
 INFORMATIVE = 0.05
@@ -47,16 +47,14 @@ def adjusted_information(
       chance: (M, K), of `chance_information`; found anew without.
     """
     chance = chance_information(code_bins, factor_bins) if chance is None else chance
-    information, entropy = _information(code_bins, factor_bins)
+    information, entropy = _information(_one_hot(code_bins), _one_hot(factor_bins))
     return np.clip((information - chance) / np.maximum(entropy - chance, 1e-9), 0, 1)
 
 
 def chance_information(code_bins: np.ndarray, factor_bins: np.ndarray, seed: int = 0) -> np.ndarray:
     """I₀ in nats: the mean information of codes about shifted factors, (M, K)."""
-    found = [
-        _information(code_bins, np.roll(factor_bins, shift, axis=0))[0]
-        for shift in shifts(len(code_bins), seed)
-    ]
+    a, b = _one_hot(code_bins), _one_hot(factor_bins)
+    found = [_information(a, np.roll(b, s, axis=0))[0] for s in shifts(len(code_bins), seed)]
     return np.mean(found, 0)
 
 
@@ -98,17 +96,17 @@ def _gap(score: np.ndarray) -> float:
     return float((ordered[-1] - ordered[-2]).mean())
 
 
-def _information(code_bins: np.ndarray, factor_bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mutual information (M, K) and the factors' entropy (K,), plug-in, in nats."""
-    a, b = _one_hot(code_bins), _one_hot(factor_bins)
-    joint = np.einsum("nmx,nky->mkxy", a, b, optimize=True) / len(code_bins)
+def _information(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mutual information (M, K) and the second's entropy (K,), plug-in, in nats, of `_one_hot`s."""
+    joint = np.tensordot(a, b, axes=(0, 0)).transpose(0, 2, 1, 3) / len(a)
     h_a, h_b = _plug_in(a.mean(0)), _plug_in(b.mean(0))
     h_joint = _plug_in(joint.reshape(*joint.shape[:2], -1))
     return h_a[:, None] + h_b[None, :] - h_joint, h_b
 
 
 def _one_hot(bins: np.ndarray) -> np.ndarray:
-    return (bins[:, :, None] == np.arange(bins.max() + 1)).astype(np.float32)
+    """(n, C) → (n, C, bins)."""
+    return np.asarray(bins[:, :, None] == np.arange(bins.max() + 1), np.float32)
 
 
 def _plug_in(share: np.ndarray) -> np.ndarray:

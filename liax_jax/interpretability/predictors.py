@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,15 @@ def require_sklearn() -> None:
         ) from error
 
 
+def check_regressors(names: Sequence[str]) -> None:
+    """Raises ValueError unless all are of `REGRESSORS`, and there is one."""
+    for name in names:
+        if name not in REGRESSORS:
+            raise ValueError(f"regressor {name!r}: choose of {', '.join(REGRESSORS)}")
+    if not names:
+        raise ValueError(f"no regressor: choose of {', '.join(REGRESSORS)}")
+
+
 def split_by_group(group: np.ndarray, seed: int = 0, test_share: float = 1 / 3) -> Split:
     """A third of the groups, drawn at random, is kept to score on.
 
@@ -100,8 +110,7 @@ def predict(
     Raises:
       ValueError: another regressor. ImportError: scikit-learn is missing.
     """
-    if regressor not in REGRESSORS:
-        raise ValueError(f"regressor {regressor!r}: choose of {', '.join(REGRESSORS)}")
+    check_regressors([regressor])
     if regressor != "ridge":
         require_sklearn()
     x, y = _standardised(alpha, split.train), _standardised(factors, split.train)

@@ -13,10 +13,11 @@ from liax_jax.animation import frames_in
 from liax_jax.animation.cut_video import CutVideo
 from liax_jax.animation.framing import Framing
 from liax_jax.animation.streaming import closing
-from liax_jax.data import records
+from liax_jax.data.clip_sets import build_clips
 from liax_jax.data.clips import ClipSet, find_clips
-from liax_jax.data.pipeline import build_clips
 from liax_jax.data.procedural.clips import ProceduralClips
+from liax_jax.data.record_index import INDEX_NAME, read_index
+from liax_jax.data.records import RecordClips
 
 PROCEDURAL = "procedural"
 # Of drawn portraits: another than any run's default, so that nobody of its training is among them.
@@ -99,10 +100,10 @@ def open_probe_clips(
             f"--data {path}: there is no file or directory of that name; name records, videos, a "
             f"run, or {PROCEDURAL!r} for drawn portraits"
         )
-    if (path / records.INDEX_NAME).exists():
-        splits = records.read_index(path)["splits"]
+    if (path / INDEX_NAME).exists():
+        splits = read_index(path)["splits"]
         chosen = split or ("val" if splits.get("val") else "train")
-        return records.RecordClips(path, chosen)
+        return RecordClips(path, chosen)
     if (path / "config.json").exists():
         return _clips_of_run(path, resolution, num_clips)
     framing = framing or Framing()

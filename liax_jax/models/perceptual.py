@@ -161,27 +161,32 @@ def load_vgg19(path: str | Path) -> VGGParams:
 
 def vgg19_from_state_dict(state: Mapping[str, np.ndarray]) -> VGGParams:
     """torchvision's names and layouts → ours. Raises ValueError listing what doesn't fit."""
-    problems, params = [], {}
-    for name, index, inputs, outputs in _layers():
-        wanted = {
-            f"features.{index}.weight": (outputs, inputs, 3, 3),
-            f"features.{index}.bias": (outputs,),
-        }
-        for key, shape in wanted.items():
-            if key not in state:
-                problems.append(f"missing {key}")
-            elif tuple(state[key].shape) != shape:
-                problems.append(f"{key} has shape {tuple(state[key].shape)}, expected {shape}")
-        if not problems:
-            weight = np.asarray(state[f"features.{index}.weight"], np.float32)
-            bias = np.asarray(state[f"features.{index}.bias"], np.float32)
-            params[name] = {
-                "kernel": jnp.asarray(weight.transpose(2, 3, 1, 0)),
-                "bias": jnp.asarray(bias),
-            }
+    problems = []
+    for key, shape in published_shapes().items():
+        if key not in state:
+            problems.append(f"missing {key}")
+        elif tuple(state[key].shape) != shape:
+            problems.append(f"{key} has shape {tuple(state[key].shape)}, expected {shape}")
     if problems:
         raise ValueError("these are not torchvision's VGG19 weights: " + "; ".join(problems))
+    params = {}
+    for name, index, _, _ in _layers():
+        weight = np.asarray(state[f"features.{index}.weight"], np.float32)
+        bias = np.asarray(state[f"features.{index}.bias"], np.float32)
+        params[name] = {
+            "kernel": jnp.asarray(weight.transpose(2, 3, 1, 0)),
+            "bias": jnp.asarray(bias),
+        }
     return params
+
+
+def published_shapes() -> dict[str, tuple[int, ...]]:
+    """torchvision's names of the tensors that are read, and their shapes."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for _, index, inputs, outputs in _layers():
+        shapes[f"features.{index}.weight"] = (outputs, inputs, 3, 3)
+        shapes[f"features.{index}.bias"] = (outputs,)
+    return shapes
 
 
 def perceptual_params(weights: str, seed: int = 0) -> VGGParams:

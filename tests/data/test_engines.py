@@ -11,7 +11,7 @@ from liax_jax.data.crop_options import CropOptions
 from liax_jax.data.frame_options import FrameOptions
 from liax_jax.data.prepare import prepare
 
-CENTER = FrameOptions(32, crop=CropOptions("center"))
+CENTER = FrameOptions(32, quality=None, crop=CropOptions("center"))
 
 
 def contents(folder):

@@ -33,7 +33,8 @@ def on_wall(picture, left, top=20, gray=90):
 
 
 def run(videos, out, layout="folder", workers=1, resolution=64, **crop):
-    options = FrameOptions(resolution, crop=CropOptions(**{"min_sharpness": 0, **crop}))
+    crop_options = CropOptions(**{"min_sharpness": 0, **crop})
+    options = FrameOptions(resolution, quality=None, crop=crop_options)
     return prepare(Source(videos, layout), out, options, workers=workers, progress=False)
 
 

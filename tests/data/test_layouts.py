@@ -24,7 +24,7 @@ def prepared(tmp_path, layout, annotations=None, **options):
     options = {"min_size": 0, "min_sharpness": 0, "mode": LAYOUTS[layout].crop, **options}
     source = Source(tmp_path / "videos", layout, annotations)
     out = tmp_path / "out"
-    frames = FrameOptions(32, crop=CropOptions(**options))
+    frames = FrameOptions(32, quality=None, crop=CropOptions(**options))
     return out, prepare(source, out, frames, workers=1, progress=False)
 
 

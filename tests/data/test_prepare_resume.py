@@ -18,7 +18,7 @@ from liax_jax.data.frame_options import FrameOptions
 from liax_jax.data.prepare import prepare
 from liax_jax.data.records import RecordClips
 
-CENTER = FrameOptions(32, crop=CropOptions("center"))
+CENTER = FrameOptions(32, quality=None, crop=CropOptions("center"))
 NUM_CLIPS = 8
 # Two or three clips of 12 frames a file.
 FILE_BYTES = 5_000
@@ -85,7 +85,7 @@ def test_killed_three_times(videos, tmp_path, whole):
     """SIGKILL to the program as soon as it has done something more."""
     command = [
         *(sys.executable, "-m", "liax_jax.cli", "prepare", str(videos), str(tmp_path / "out")),
-        *("--resolution", "32", "--crop", "center", "--workers", "2"),
+        *("--resolution", "32", "--lossless", "--crop", "center", "--workers", "2"),
         *("--shard-mb", str(FILE_BYTES / 2**20)),
     ]
     kills = 0

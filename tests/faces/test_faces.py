@@ -162,7 +162,7 @@ class DrawnYuNet:
 
     def detect(self, bgr):
         assert bgr.shape[:2] == self.sizes[-1][::-1] and tuple(bgr[0, 0]) == (30, 20, 10)
-        rows = [[*box, *[0] * 10, score] for box, score in self.rows]
+        rows = [[*box, *range(box[0], box[0] + 10), score] for box, score in self.rows]
         return 1, np.array(rows, np.float32) if rows else None
 
 
@@ -179,5 +179,10 @@ def test_yunet_boxes_are_brought_to_the_picture(monkeypatch, tmp_path):
     assert (small.center_x, small.center_y, small.score) == pytest.approx((240, 160, 0.8))
     # Square, as the cascades' boxes are, and a little larger than YuNet's.
     assert small.width == small.height == pytest.approx(1.1 * 120)
+    # The network saw the picture at half its size.
+    assert small.landmarks == ((200, 202), (204, 206), (208, 210), (212, 214), (216, 218))
+    moved = small.moved(-10, 5)
+    assert (moved.left, moved.top) == (small.left - 10, small.top + 5)
+    assert moved.landmarks[4] == (206, 223) and moved.width == small.width
     network.rows = []
     assert detect_faces(picture, model=tmp_path / "yunet.onnx") == []
