@@ -38,7 +38,8 @@ demo: $(STAMP)
 	$(BIN)/python evaluate.py --config configs/demo.py --workdir $(DEMO) $(DEMO_FLAGS)
 	@echo
 	@echo 'Pictures during training:  $(DEMO)/panels/*.png'
-	@echo 'Reenactment videos:        $(DEMO)/eval/*.mp4'
+	@echo 'Report, worst clips:       $(DEMO)/eval/report.html'
+	@echo 'Reenactment videos:        $(DEMO)/eval/videos/*.mp4'
 	@echo 'Figures:                   $(DEMO)/eval/results.json'
 	@echo 'Curves:                    $(DEMO)/metrics.jsonl, $(DEMO)/tensorboard'
 	@echo 'To start afresh:           rm -r $(DEMO) && make demo'

@@ -3,7 +3,6 @@
 import json
 import platform
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from liax_jax import ops
+from liax_jax.evaluation.timing import convolution_flops, median_seconds, plain_convolution
 from liax_jax.models import AnimatorModule, ModelConfig
-from liax_jax.training.flops import program_flops
 
-
-def median_seconds(functions: dict[str, Callable[[], Any]], repeats: int = 9) -> dict[str, float]:
-    """Median time of each function; all take turns, so that a machine's drift meets them alike."""
-    for function in functions.values():
-        jax.block_until_ready(function())
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(repeats):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            jax.block_until_ready(function())
-            times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in times.items()}
+__all__ = [
+    "convolution_flops",
+    "median_seconds",
+    "plain_convolution",
+    "random_params",
+    "report",
+]
 
 
 def random_params(config: ModelConfig) -> dict:
@@ -37,22 +30,6 @@ def random_params(config: ModelConfig) -> dict:
     return jax.tree.map(
         lambda s: jnp.asarray(rng.standard_normal(s.shape, dtype=np.float32)), shapes
     )
-
-
-def convolution_flops(function: Callable, *arguments) -> float:
-    """Multiplications and additions of all convolutions and matrix products in `function`."""
-    return program_flops(jax.make_jaxpr(function)(*arguments).jaxpr, with_padding=True)
-
-
-def plain_convolution(
-    resolution: int = 64, channels: int = 256, batch: int = 1, dtype: Any = jnp.float32
-) -> tuple[Callable[[], jax.Array], float]:
-    """The baseline: one NHWC 3×3 convolution, and its floating-point operations."""
-    keys = jax.random.split(jax.random.key(0))
-    x = jax.random.normal(keys[0], (batch, resolution, resolution, channels), dtype)
-    kernel = jax.random.normal(keys[1], (3, 3, channels, channels), dtype)
-    run = jax.jit(ops.conv2d)
-    return lambda: run(x, kernel), 2.0 * x.size * 9 * channels
 
 
 def report(name: str, figures: dict[str, Any], keep_others: bool = False) -> None:

@@ -20,6 +20,7 @@ _COMMANDS = (
     "info",
     "weights",
     "prepare",
+    "compare",
     "plan",
     "readability",
     "rotate",

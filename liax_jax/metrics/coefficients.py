@@ -27,6 +27,11 @@ def effective_vectors(alpha: jax.Array) -> jax.Array:
 
 
 def hoyer(alpha: jax.Array) -> jax.Array:
-    """(√M − Σ|α| / √Σα²) / (√M − 1) (Hoyer 2004): (b, M) → (b,), 0 = all equal, 1 = one active."""
+    """Hoyer's measure (2004), (√M − |α|₁ / |α|₂) / (√M − 1): (b, M) → (b,).
+
+    0 = all equal, 1 = one active; M is at least 2.
+    """
     root = alpha.shape[-1] ** 0.5
-    return (root - jnp.sqrt(effective_vectors(alpha))) / (root - 1)
+    magnitude = jnp.abs(alpha)
+    norm = jnp.sqrt(jnp.square(magnitude).sum(-1)) + jnp.finfo(alpha.dtype).tiny
+    return (root - magnitude.sum(-1) / norm) / (root - 1)

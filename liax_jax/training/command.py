@@ -16,7 +16,25 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for checkpoints, logs an
 
 
 def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
-    """Parses --config and --workdir and calls `function(config, workdir)`.
+    """Parses --config and --workdir, which have to be given, and calls `function(config, workdir)`.
+
+    See `run_program`.
+    """
+    for name in ("config", "workdir"):
+        flags.register_validator(name, bool, f"--{name} has to be given")
+    run_program(lambda: function(_CONFIG.value, Path(str(_WORKDIR.value))))
+
+
+def config_and_workdir() -> tuple[ConfigDict | None, Path | None]:
+    """What --config and --workdir say, once they are parsed; None where they aren't given."""
+    return _CONFIG.value, Path(_WORKDIR.value) if _WORKDIR.value else None
+
+
+def run_program(
+    function: Callable[[], Any],
+    interrupted: str = "interrupted a second time; the last checkpoint is sound",
+) -> None:
+    """Parses the flags and calls `function()`; `interrupted` is said where Ctrl-C ends it.
 
     What a user can mend (a wrong field, file or folder) ends as one message and exit status 2; a
     run that diverged likewise with status 3, and one that is to be started again, because SIGTERM
@@ -44,9 +62,9 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
         show_messages()
         runtime.threads_for_cpu_devices()
         try:
-            function(_CONFIG.value, Path(str(_WORKDIR.value)))
+            function()
         except KeyboardInterrupt:
-            _fail(program, "interrupted a second time; the last checkpoint is sound", status=130)
+            _fail(program, interrupted, status=130)
         except distributed.Preempted as error:
             _fail(program, f"{error}; start again to go on", distributed.EXIT_START_AGAIN)
         except TrainingDiverged as error:
@@ -54,8 +72,6 @@ def run_with_config(function: Callable[[ConfigDict, Path], Any]) -> None:
         except (ValueError, OSError, ImportError) as error:
             _fail_alone(program, error, status=2)
 
-    for name in ("config", "workdir"):
-        flags.register_validator(name, bool, f"--{name} has to be given")
     app.run(main, flags_parser=parse)
 
 

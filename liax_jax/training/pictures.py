@@ -10,8 +10,11 @@ from ml_collections import ConfigDict
 from liax_jax.checkpoint import writing_to
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.records import RecordsError
-from liax_jax.evaluation import make_reenactment_fns, write_reenactment_video
-from liax_jax.evaluation_report import explain_full_disk
+from liax_jax.evaluation import (
+    explain_full_disk,
+    make_reenactment_fns,
+    write_reenactment_video,
+)
 from liax_jax.log import logger
 from liax_jax.motion_ranges import coefficients_of_clips, useful_ranges, write_card
 from liax_jax.training import sharding

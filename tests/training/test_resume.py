@@ -186,7 +186,7 @@ def test_evaluation_of_the_run(uninterrupted, environment):
     assert results["protocol"]["frames"] == 12 and len(results["clips"]) == 2
     assert set(results["mean"]) == {"l1", "psnr", "ssim"}
     assert set(results["floors"]) == {"copy_source", "copy_mean"}
-    assert len(list((uninterrupted / "eval").glob("*.mp4"))) == 2
+    assert len(list((uninterrupted / "eval" / "videos").glob("*.mp4"))) == 2
     assert "checkpoint of step 24; 2 clips" in run.stdout + run.stderr
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import types
 
 import jax
 import numpy as np
@@ -10,77 +9,26 @@ import pytest
 
 from liax_jax import evaluation
 from liax_jax.data import video_io
-from liax_jax.evaluation_report import (
+from liax_jax.evaluation import (
     EvaluationError,
-    append_clip_line,
     format_table,
-    video_stems,
+    reenactment,
+    run_folder,
+    scored_clips,
 )
+from liax_jax.evaluation.run_folder import RunFolder, clip_stems
 from liax_jax.metrics import FRAME_METRICS
 from liax_jax.models.animator import AnimatorModule
 from liax_jax.models.config import ModelConfig
 from liax_jax.visualization import LABEL_HEIGHT
-
-
-class ArrayClips:
-    """Clips held in memory."""
-
-    def __init__(self, videos, names=None):
-        self.videos = videos
-        self.resolution = videos[0].shape[1] if videos else 32
-        self.names = names or [f"clip{index}" for index in range(len(videos))]
-        self.lengths = [len(video) for video in videos]
-        self.fps = [25.0] * len(videos)
-
-    def __len__(self):
-        return len(self.videos)
-
-    def frame(self, clip, t):
-        return self.videos[clip][t]
-
-    def frames(self, clip):
-        return iter(self.videos[clip])
-
-
-def moving_clips(lengths=(7, 4), side=32):
-    """Smooth patterns that drift, so that neighbouring frames are alike but not equal."""
-    rng = np.random.default_rng(0)
-    x = np.linspace(0, 2 * np.pi, side, endpoint=False)
-    videos = []
-    for length in lengths:
-        phase = rng.uniform(0, 6, 3) + 0.3 * np.arange(length)[:, None, None, None]
-        wave = np.sin(x[:, None, None] + phase) * np.cos(2 * x[None, :, None] - phase)
-        videos.append(np.rint(127.5 + 110 * wave).astype(np.uint8))
-    return ArrayClips(videos)
-
-
-def constructed_fns(render, seen=None):
-    """A model whose feature is the source, whose coefficients are the driving frames."""
-
-    def coefficients(driving):
-        if seen is not None:
-            seen.append(driving.shape)
-        return driving
-
-    def encode(source):
-        if seen is not None:
-            seen.append("encode")
-        return np.zeros((1, 2), np.float32), {source.shape[1]: source}
-
-    def call_render(z_s2r, features, driving):
-        (source,) = features.values()
-        return render(source, driving)
-
-    return evaluation.ReenactmentFns(encode, coefficients, call_render)
-
-
-COPY_SOURCE = constructed_fns(lambda source, driving: np.broadcast_to(source, driving.shape))
-COPY_DRIVING = constructed_fns(lambda source, driving: driving)
-
-
-def evaluate(fns, clips, out_dir, **options):
-    options = {"batch_size": 3, "videos": False, "progress": False} | options
-    return evaluation.self_reenactment(fns, clips, out_dir=out_dir, **options)
+from tests.evaluation.constructed import (
+    COPY_DRIVING,
+    COPY_SOURCE,
+    ArrayClips,
+    constructed_fns,
+    evaluate,
+    moving_clips,
+)
 
 
 def scores_of(entry):
@@ -178,9 +126,10 @@ def test_files_hold_what_is_returned(tmp_path, capsys):
     assert table == format_table(results) + "\n"
     for text in ("id1/clip", "id2 clip", "mean over frames", "copy source", "PSNR↑", "L1↓"):
         assert text in table
-    assert {file.name for file in out_dir.iterdir()} == {"results.json", "clips.jsonl", "table.txt"}
+    made = {file.name for file in out_dir.iterdir()}
+    assert made == {".lock", "run.json", "clips", "results.json", "clips.jsonl", "table.txt"}
     assert set(results["mean"]) == set(results["floors"]["copy_mean"]) == {"l1", "psnr", "ssim"}
-    assert results["protocol"]["name"] == "self-reenactment"
+    assert results["protocol"]["name"] == "self_reenactment"
     assert results["protocol"]["metrics"].keys() == {"l1", "psnr", "ssim"}
 
 
@@ -190,7 +139,7 @@ def test_videos_show_source_driving_and_reconstruction(tmp_path):
     fns = constructed_fns(lambda source, driving: -driving)
     with_videos = evaluate(fns, clips, tmp_path, videos=True)
     assert with_videos == evaluate(fns, clips, tmp_path / "without")
-    frames = list(video_io.read_video(tmp_path / "id1_clip.mp4"))
+    frames = list(video_io.read_video(tmp_path / "videos" / "id1_clip.mp4"))
     assert len(frames) == 4 and frames[0].shape == (278, 776, 3)
     enlarged = frames[3][LABEL_HEIGHT : LABEL_HEIGHT + 256].astype(np.float64)
     pixels = [enlarged[4::8, left + 4 : left + 256 : 8] for left in (0, 260, 520)]
@@ -210,12 +159,13 @@ def test_non_finite_output_names_clip_and_frame(tmp_path, bad):
         image[np.abs(image - target).max((1, 2, 3)) < 1e-3, 5, 6, 1] = bad
         return image
 
-    evaluate(COPY_DRIVING, clips, tmp_path)
-    with pytest.raises(EvaluationError, match="'clip1', frame 2 "):
-        evaluate(constructed_fns(render), clips, tmp_path, batch_size=2)
-    # The finished clip stays, the results of the earlier evaluation don't.
-    assert [file.name for file in tmp_path.iterdir()] == ["clips.jsonl"]
-    assert len((tmp_path / "clips.jsonl").read_text().splitlines()) == 1
+    results = evaluate(constructed_fns(render), clips, tmp_path, batch_size=2)
+    (failure,) = results["failed"]
+    assert failure["name"] == "clip1" and "'clip1', frame 2 (from 0)" in failure["reason"]
+    # The other clip's result is kept, and is what it would be alone.
+    alone = evaluate(COPY_DRIVING, ArrayClips(clips.videos[:1]), tmp_path / "alone", batch_size=2)
+    assert results["clips"] == alone["clips"] and results["mean"] == alone["mean"]
+    assert f"failed: {failure['reason']}" in (tmp_path / "table.txt").read_text()
 
 
 def test_output_is_clipped_before_it_is_scored(tmp_path):
@@ -227,11 +177,17 @@ def test_output_is_clipped_before_it_is_scored(tmp_path):
 def test_unusable_clips_are_named(tmp_path):
     clips = moving_clips()
     short = ArrayClips([clips.videos[0], clips.videos[1][:1]])
-    with pytest.raises(EvaluationError, match=r"'clip1' has 1 frame\(s\)"):
-        evaluate(COPY_DRIVING, short, tmp_path)
     mixed = ArrayClips([clips.videos[0], clips.videos[1][:, :16, :16]])
-    with pytest.raises(EvaluationError, match=r"'clip1', frame 0: expected \(32, 32, 3\)"):
-        evaluate(COPY_DRIVING, mixed, tmp_path)
+    for bad, message in (
+        (short, "'clip1' has 1 frame(s)"),
+        (mixed, "'clip1', frame 0: expected (32, 32, 3)"),
+    ):
+        results = evaluate(COPY_DRIVING, bad, tmp_path)
+        (failure,) = results["failed"]
+        assert message in failure["reason"] and [c["name"] for c in results["clips"]] == ["clip0"]
+    with pytest.raises(EvaluationError, match="none of the 1 clips could be evaluated.*1 frame"):
+        evaluate(COPY_DRIVING, ArrayClips([clips.videos[1][:1]]), tmp_path)
+    assert not (tmp_path / "results.json").exists()
     with pytest.raises(EvaluationError, match="no clips"):
         evaluate(COPY_DRIVING, ArrayClips([]), tmp_path)
 
@@ -251,23 +207,21 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
             evaluate(COPY_DRIVING, moving_clips(), out_dir)
 
 
-class FullDisk:
-    """A text file on a disk without room."""
+def test_a_full_disk_is_explained_and_a_failing_clip_is_not_mistaken_for_it(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path / "full", {}, ["a"])
 
-    name = "eval/clips.jsonl"
-
-    def write(self, text):
+    def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-
-def test_a_full_disk_is_explained_and_a_failing_clip_is_not_mistaken_for_it(tmp_path, monkeypatch):
-    with pytest.raises(EvaluationError, match="results to eval: No space left"):
-        append_clip_line(FullDisk(), types.SimpleNamespace(entry=dict))
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder.os, "fsync", full)
+        with pytest.raises(EvaluationError, match="results to .*full: No space left"):
+            folder.add({"name": "a"}, {})
 
     def failing_writer(path, frames, fps):
         raise OSError(code, "writer failed")
 
-    monkeypatch.setattr(evaluation, "write_video", failing_writer)
+    monkeypatch.setattr(scored_clips, "write_video", failing_writer)
     code = errno.ENOSPC
     with pytest.raises(EvaluationError, match=f"{tmp_path}: writer failed; choose a folder"):
         evaluate(COPY_DRIVING, moving_clips(), tmp_path, videos=True)
@@ -278,7 +232,7 @@ def test_a_full_disk_is_explained_and_a_failing_clip_is_not_mistaken_for_it(tmp_
 
 
 def test_video_names_are_safe_and_unique():
-    assert video_stems(["a/b", "a_b", "ä b.mp4", "../..", "x"]) == [
+    assert clip_stems(["a/b", "a_b", "ä b.mp4", "../..", "x"]) == [
         "a_b",
         "a_b_1",
         "ä_b.mp4",
@@ -286,7 +240,7 @@ def test_video_names_are_safe_and_unique():
         "x",
     ]
     for names in (["a/b", "a_b", "a_b_1", "a b"], ["x", "x_2", ".x"]):
-        assert len(set(video_stems(names))) == len(names)
+        assert len(set(clip_stems(names))) == len(names)
 
 
 def tiny_animator():
@@ -316,9 +270,9 @@ def test_a_real_animator_is_run_as_in_training(tmp_path):
     assert len(list(video_io.read_video(path))) == 5
 
     # Other parameters of the same model reuse what has been compiled.
-    compiled = evaluation._render._cache_size()
+    compiled = reenactment._render._cache_size()
     halved = jax.tree.map(lambda leaf: leaf / 2, params)
     same_model = AnimatorModule(animator.config)
     other_fns = evaluation.make_reenactment_fns(same_model, halved)
     list(evaluation.reenact_clip(other_fns, clips, 0, batch_size=3))
-    assert evaluation._render._cache_size() == compiled
+    assert reenactment._render._cache_size() == compiled

@@ -1,0 +1,391 @@
+"""What evaluate.py does: opens the model and the data that its flags name, and runs a protocol."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from liax_jax import runtime
+from liax_jax.data.pipeline import build_clips
+from liax_jax.evaluation import report
+from liax_jax.evaluation.clip_data import (
+    EvaluationData,
+    FirstClips,
+    dataset_of,
+    first_frames,
+    open_data,
+    open_stills,
+)
+from liax_jax.evaluation.errors import ClipsFailed, EvaluationError
+from liax_jax.evaluation.model import EvaluatedModel, load_checkpoint, load_workdir
+from liax_jax.evaluation.pairs import draw_pairs, pair_names, read_pairs
+from liax_jax.evaluation.predictions import PredictedClips, Predictions
+from liax_jax.evaluation.protocols import (
+    cross_reenactment,
+    self_reenactment,
+    sparsity,
+    speed,
+    traversal,
+    video_editing,
+)
+from liax_jax.evaluation.published_results import DATASETS, normalised
+from liax_jax.evaluation.summary import Context
+from liax_jax.log import logger
+from liax_jax.metrics import METRICS, Metric, WeightsStore, build_metrics
+
+PROTOCOLS = (
+    self_reenactment.NAME,
+    cross_reenactment.NAME,
+    sparsity.NAME,
+    traversal.NAME,
+    video_editing.NAME,
+    speed.NAME,
+)
+# Of these, the ones that other systems' frames can be scored by.
+_FOR_PREDICTIONS = (self_reenactment.NAME, cross_reenactment.NAME)
+_DEFAULT_BATCH_SIZE = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What to evaluate, and how. See `evaluate.py --help`; None and "" are "not given"."""
+
+    config: ConfigDict | None = None
+    workdir: Path | None = None
+    checkpoint: Path | None = None
+    predictions: Path | None = None
+    data: Path | None = None
+    split: str | None = None
+    protocol: str = self_reenactment.NAME
+    out: Path | None = None
+    metrics: Sequence[str] = ()
+    weights: Path | None = None
+    batch_size: int | None = None
+    max_frames: int | None = None
+    max_clips: int | None = None
+    videos: bool | None = None
+    restart: bool = False
+    dataset: str = ""
+    title: str = ""
+    pairs: Path | None = None
+    sources: Path | None = None
+    sources_per_clip: int = 2
+    seed: int = 0
+    motion: str = "relative"
+    edits: dict[str, float] = dataclasses.field(default_factory=dict)
+    batch_sizes: Sequence[int] = speed.DEFAULT_BATCH_SIZES
+    progress: bool = True
+
+
+def evaluate(options: EvaluateOptions) -> dict[str, Any]:
+    """Runs the protocol, resuming where it was stopped, and writes results and report.
+
+    Returns:
+      What results.json holds.
+
+    Raises:
+      ClipsFailed: all is written, but some clips couldn't be evaluated.
+      ValueError, OSError: a mistake in the options, the model, the data or the output folder.
+    """
+    _check(options)
+    if options.config is None and options.checkpoint is None and options.predictions is None:
+        raise EvaluationError(
+            "say what to evaluate: --config and --workdir, --checkpoint, or --predictions"
+        )
+    if jax.default_backend() == "cpu":
+        runtime.keep_freed_memory()
+    out, is_default = _output_folder(options)
+    if options.protocol != speed.NAME:
+        report.announce_missing_plots()
+    model = _open_model(options)
+    context = Context(title=options.title or _title(options))
+    if options.protocol == speed.NAME:
+        assert model is not None
+        context = dataclasses.replace(context, model=model.description)
+        results = speed.speed(
+            model.fns,
+            model.config.resolution,
+            out_dir=out,
+            context=context,
+            batch_sizes=options.batch_sizes,
+            progress=options.progress,
+        )
+        logger.info("results are in %s", out)
+        return results
+    data = _open_clips(options, model.config.resolution if model else None)
+    logger.info("%s; %d clips", _who(model), len(data.clips))
+    metrics, left_out = _open_metrics(options, data.clips.resolution)
+    context = dataclasses.replace(
+        context,
+        model=model.description if model else {},
+        data=data.description,
+        left_out=left_out,
+        dataset=options.dataset or data.dataset,
+    )
+    run = _Run(options, out, is_default, model, data, metrics, context)
+    results = run()
+    report.write_report(out)
+    logger.info("results, report, tables and pictures are in %s", out)
+    if results["failed"]:
+        raise ClipsFailed(
+            f"{len(results['failed'])} of {len(results['failed']) + len(results['clips'])} clips "
+            f"could not be evaluated (see above); the others' results are in {out}"
+        )
+    return results
+
+
+class _Run:
+    """The protocol that the options name, on opened model and data."""
+
+    def __init__(
+        self,
+        options: EvaluateOptions,
+        out: Path,
+        start_anew: bool,
+        model: EvaluatedModel | None,
+        data: EvaluationData,
+        metrics: dict[str, Metric],
+        context: Context,
+    ):
+        self.options, self.model, self.data = options, model, data
+        self.metrics, self.context = metrics, context
+        self.batch_size = _setting(options, "batch_size", _DEFAULT_BATCH_SIZE)
+        max_frames = _setting(options, "max_frames", 0) or None
+        self.max_frames = max_frames
+        self.videos = bool(_setting(options, "videos", True))
+        self.common = {
+            "batch_size": self.batch_size,
+            "out_dir": out,
+            "start_anew": start_anew,
+            "restart": options.restart,
+            "progress": options.progress,
+        }
+
+    def __call__(self) -> dict[str, Any]:
+        runs: dict[str, Callable[[], dict[str, Any]]] = {
+            self_reenactment.NAME: self._self_reenactment,
+            cross_reenactment.NAME: self._cross_reenactment,
+            sparsity.NAME: self._sparsity,
+            traversal.NAME: self._traversal,
+            video_editing.NAME: self._video_editing,
+        }
+        return runs[self.options.protocol]()
+
+    def _self_reenactment(self) -> dict[str, Any]:
+        clips, context = self.data.clips, self.context
+        predictions = self._predictions(list(clips.names))
+        model: Any = self.model.fns if self.model else None
+        if predictions is not None:
+            model = PredictedClips(predictions, clips, self.batch_size)
+            context = _with_predictions(context, predictions)
+        return self_reenactment.self_reenactment(
+            model,
+            clips,
+            metrics=self.metrics,
+            context=context,
+            max_frames=self.max_frames,
+            videos=self.videos,
+            panels=True,
+            **self.common,
+        )
+
+    def _cross_reenactment(self) -> dict[str, Any]:
+        options, clips, context = self.options, self.data.clips, self.context
+        stills = (
+            open_stills(options.sources, clips.resolution)
+            if options.sources
+            else first_frames(self.data)
+        )
+        pairs = (
+            read_pairs(options.pairs, stills, clips)
+            if options.pairs
+            else draw_pairs(stills, clips, options.sources_per_clip, options.seed)
+        )
+        predictions = self._predictions(pair_names(pairs, stills, clips))
+        model: Any = self.model.fns if self.model else None
+        if predictions is not None:
+            model, context = predictions, _with_predictions(context, predictions)
+        return cross_reenactment.cross_reenactment(
+            model,
+            clips,
+            stills,
+            pairs,
+            metrics=self.metrics,
+            context=context,
+            motion=options.motion,
+            max_frames=self.max_frames,
+            videos=self.videos,
+            panels=True,
+            **self.common,
+        )
+
+    def _sparsity(self) -> dict[str, Any]:
+        return sparsity.sparsity(
+            self._opened.fns,
+            self.data.clips,
+            context=dataclasses.replace(self.context, left_out={}),
+            max_frames=self.max_frames,
+            **self.common,
+        )
+
+    def _traversal(self) -> dict[str, Any]:
+        return traversal.traversal(
+            self._opened.fns,
+            self.data.clips,
+            card=self._opened.card,
+            context=dataclasses.replace(self.context, left_out={}),
+            **self.common,
+        )
+
+    def _video_editing(self) -> dict[str, Any]:
+        return video_editing.video_editing(
+            self._opened.fns,
+            self.data.clips,
+            card=self._opened.card,
+            edits=self.options.edits,
+            metrics=self.metrics,
+            context=self.context,
+            max_frames=self.max_frames,
+            videos=self.videos,
+            **self.common,
+        )
+
+    @property
+    def _opened(self) -> EvaluatedModel:
+        assert self.model is not None
+        return self.model
+
+    def _predictions(self, names: list[str]) -> Predictions | None:
+        folder = self.options.predictions
+        return None if folder is None else Predictions(folder, names)
+
+
+def _with_predictions(context: Context, predictions: Predictions) -> Context:
+    for note in predictions.notes():
+        logger.warning("%s", note)
+    return dataclasses.replace(
+        context, model=predictions.describe(), notes=[*context.notes, *predictions.notes()]
+    )
+
+
+def _check(options: EvaluateOptions) -> None:
+    """Refuses flags that contradict each other, before anything slow."""
+    if options.predictions is not None:
+        if options.checkpoint is not None:
+            raise EvaluationError("--predictions and --checkpoint are both given; give one")
+        if options.protocol not in _FOR_PREDICTIONS:
+            raise EvaluationError(
+                f"--protocol {options.protocol} needs a model; predictions can be scored by "
+                f"{' and '.join(_FOR_PREDICTIONS)}"
+            )
+        if options.data is None and options.config is None:
+            raise EvaluationError("--predictions needs --data, the clips they stand for")
+    elif options.checkpoint is not None:
+        if options.data is None and options.config is None and options.protocol != speed.NAME:
+            raise EvaluationError("--data has to be given, or a --config that names data")
+    elif options.config is not None and options.workdir is None:
+        raise EvaluationError("--workdir has to be given, or --checkpoint")
+    for name, least in (("batch_size", 1), ("max_clips", 1), ("max_frames", 2)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise EvaluationError(f"--{name} has to be at least {least}, got {value}")
+    if options.dataset and normalised(options.dataset) not in DATASETS:
+        raise EvaluationError(
+            f"--dataset {options.dataset}: there are published figures for {', '.join(DATASETS)}"
+        )
+    if options.edits and options.protocol != video_editing.NAME:
+        raise EvaluationError(f"--edit is for --protocol {video_editing.NAME}")
+    if options.protocol == video_editing.NAME and not options.edits:
+        raise EvaluationError("--protocol video_editing needs --edit NAME=VALUE or INDEX=VALUE")
+    if options.protocol != cross_reenactment.NAME:
+        for name in ("pairs", "sources"):
+            if getattr(options, name) is not None:
+                raise EvaluationError(f"--{name} is for --protocol {cross_reenactment.NAME}")
+
+
+def _output_folder(options: EvaluateOptions) -> tuple[Path, bool]:
+    """Where results go, and whether that is the workdir's own place, which starts anew freely."""
+    if options.out is not None:
+        return options.out, False
+    if options.workdir is None:
+        raise EvaluationError("--out has to be given: a folder for the results")
+    own = options.checkpoint is None and options.predictions is None and options.data is None
+    if not own:
+        raise EvaluationError(
+            "--out has to be given with --checkpoint, --predictions or --data: a folder for the "
+            "results"
+        )
+    name = "eval" if options.protocol == self_reenactment.NAME else f"eval_{options.protocol}"
+    return options.workdir / name, True
+
+
+def _open_model(options: EvaluateOptions) -> EvaluatedModel | None:
+    if options.predictions is not None:
+        return None
+    if options.checkpoint is not None:
+        model = load_checkpoint(options.checkpoint)
+    else:
+        assert options.config is not None and options.workdir is not None
+        model = load_workdir(options.config, options.workdir)
+    return model
+
+
+def _who(model: EvaluatedModel | None) -> str:
+    if model is None:
+        return "another system's frames"
+    step = model.description["step"]
+    return model.description["origin"] if step is None else f"checkpoint of step {step}"
+
+
+def _open_clips(options: EvaluateOptions, resolution: int | None) -> EvaluationData:
+    if options.data is not None:
+        data = open_data(options.data, options.split, resolution)
+    else:
+        assert options.config is not None
+        side = resolution or options.config.model.resolution
+        clips = build_clips(options.config.data, side, "eval")
+        data = EvaluationData(clips, {"kind": options.config.data.kind}, dataset_of(clips))
+    if options.max_clips is not None and options.max_clips < len(data.clips):
+        data = dataclasses.replace(data, clips=FirstClips(data.clips, options.max_clips))
+    return data
+
+
+def _open_metrics(
+    options: EvaluateOptions, resolution: int
+) -> tuple[dict[str, Metric], dict[str, str]]:
+    if options.protocol in (sparsity.NAME, traversal.NAME):
+        return {}, {}
+    store = WeightsStore(options.weights)
+    metrics, left_out = build_metrics(options.metrics or METRICS, store, resolution)
+    for name, reason in left_out.items():
+        logger.info("left out: %s (%s)", name, reason)
+    return metrics, left_out
+
+
+def _setting(options: EvaluateOptions, name: str, default: Any) -> Any:
+    """A flag, else the config's field in `eval`, else a default."""
+    value = getattr(options, name)
+    if value is not None:
+        return value
+    return default if options.config is None else getattr(options.config.eval, name)
+
+
+def _title(options: EvaluateOptions) -> str:
+    named = options.predictions or options.checkpoint or options.workdir
+    return named.absolute().name if named is not None else "this run"
+
+
+def evaluate_workdir(config: ConfigDict, workdir: str | Path) -> dict[str, Any]:
+    """Self-reenactment of the eval split by the newest checkpoint of a training run.
+
+    Args:
+      config: the run's config; its `eval` fields say how to evaluate.
+      workdir: of the training run; results go to `workdir/eval`.
+
+    Returns:
+      What `workdir/eval/results.json` holds.
+    """
+    return evaluate(EvaluateOptions(config=config, workdir=Path(workdir)))

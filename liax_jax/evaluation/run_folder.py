@@ -1,0 +1,276 @@
+"""The output folder of an evaluation: what is done clip by clip, so that a stopped run goes on.
+
+    run.json          what the results depend on: model, protocol, metrics, data
+    clips.jsonl       a line per finished clip, in the order of the data
+    clips/NAME.npz    of each: the scores of its frames, and what set metrics collected
+    results.json, table.txt, report.*, rows.tex, frames/, plots/, videos/
+
+A clip counts as done when its line is there, which is written after its arrays and its video.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from liax_jax.evaluation.errors import EvaluationError, unwritable
+from liax_jax.log import logger
+
+RUN_NAME, LINES_NAME, RESULTS_NAME = "run.json", "clips.jsonl", "results.json"
+# What is made of the clips at the end. None of it may stand beside clips that it doesn't describe.
+_SUMMARY_FILES = (RESULTS_NAME, "table.txt", "report.md", "report.html", "rows.tex")
+_SUMMARY_FOLDERS = ("plots",)
+_CLIP_FOLDERS = ("clips", "frames", "videos")
+
+Description = Mapping[str, Any]
+
+
+class RunFolder:
+    """Opens the output folder of an evaluation, for going on or for starting anew.
+
+    Args:
+      path: the folder; it is made where it is missing.
+      description: what the results depend on, as JSON. Where the folder holds clips of another
+        description, they are not mixed: see `start_anew`.
+      names: of all clips, in order.
+      start_anew: remove the clips of another description, and say so, rather than raise.
+      restart: remove all clips that are there in any case.
+
+    Attributes:
+      entries: the line of each finished clip, by name.
+
+    Raises:
+      EvaluationError: the folder can't be written to, is in use, or holds something else.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        description: Description,
+        names: Sequence[str],
+        *,
+        start_anew: bool = False,
+        restart: bool = False,
+    ):
+        self.path = pathlib.Path(path)
+        self.names = list(names)
+        self.stems = dict(zip(self.names, clip_stems(self.names), strict=True))
+        self.description = json.loads(json.dumps(description))
+        self.entries: dict[str, dict[str, Any]] = {}
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.path)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        try:
+            self._open(start_anew, restart)
+        except BaseException as error:
+            self._lock.close()
+            if isinstance(error, OSError):
+                raise unwritable(self.path, error) from error
+            raise
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._lock.close()
+
+    def _open(self, start_anew: bool, restart: bool) -> None:
+        lines = self.path / LINES_NAME
+        before = self._description_before()
+        same = before == self.description
+        if before is not None and not same and not (restart or start_anew):
+            raise EvaluationError(
+                f"{self.path} holds an evaluation of other settings "
+                f"({differences(before, self.description)}); choose another --out, or replace it "
+                "with --restart"
+            )
+        if before is not None and not same and start_anew and not restart:
+            logger.info(
+                "%s held an evaluation of other settings (%s); starting anew",
+                self.path,
+                differences(before, self.description),
+            )
+        self._remove(_SUMMARY_FILES, _SUMMARY_FOLDERS)
+        if same and not restart:
+            self.entries = _read_lines(lines, self.names, self._arrays_path)
+        else:
+            self._remove((RUN_NAME, LINES_NAME), _CLIP_FOLDERS)
+            self.write(RUN_NAME, json.dumps(self.description, indent=2) + "\n")
+        # Without lines that were cut short or whose arrays are missing.
+        self.write_lines()
+
+    def _description_before(self) -> Any:
+        """What the folder holds clips of; {} where that isn't known, None where it holds none."""
+        try:
+            return json.loads((self.path / RUN_NAME).read_text())
+        except FileNotFoundError:
+            return {} if (self.path / LINES_NAME).exists() else None
+        except ValueError:
+            return {}
+
+    def _remove(self, files: Sequence[str], folders: Sequence[str]) -> None:
+        for name in files:
+            (self.path / name).unlink(missing_ok=True)
+        for name in folders:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def _arrays_path(self, name: str) -> pathlib.Path:
+        return self.path / "clips" / f"{self.stems[name]}.npz"
+
+    def add(self, entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Keeps a finished clip: its arrays first, then its line.
+
+        Args:
+          entry: JSON with "name", one of `names`; "file" is added, what its files are called.
+          arrays: by name; may be empty.
+
+        Raises:
+          EvaluationError: they can't be written.
+        """
+        name = entry["name"]
+        entry = {**entry, "file": self.stems[name]}
+        path = self._arrays_path(name)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with open(partial, "wb") as file:
+                np.savez(file, **dict(arrays))  # type: ignore[arg-type]
+            os.replace(partial, path)
+            append_line(self.path / LINES_NAME, entry)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        self.entries[name] = entry
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """What was kept with a finished clip."""
+        with np.load(self._arrays_path(name)) as file:
+            return dict(file)
+
+    def finished(self) -> list[dict[str, Any]]:
+        """The entries of the finished clips, in the order of `names`."""
+        return [self.entries[name] for name in self.names if name in self.entries]
+
+    def write_lines(self) -> None:
+        """Writes clips.jsonl anew, in the order of `names`."""
+        self.write(LINES_NAME, "".join(json.dumps(entry) + "\n" for entry in self.finished()))
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a text file of the folder; it appears complete or not at all.
+
+        Raises:
+          EvaluationError: it can't be written.
+        """
+        write_whole(self.path / name, text)
+
+
+def write_whole(path: pathlib.Path, text: str) -> None:
+    """Writes a text file; it appears complete or not at all.
+
+    Raises:
+      EvaluationError: it can't be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise unwritable(path.parent, error) from error
+
+
+def _locked(folder: pathlib.Path) -> Any:
+    """The open file .lock, locked until it is closed."""
+    lock = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise EvaluationError(
+            f"{folder}: another evaluation is writing there; wait for it, or choose another --out"
+        ) from None
+    except OSError as error:  # some network file systems know no locks
+        logger.warning("%s can't be locked (%s)", folder, error.strerror)
+    return lock
+
+
+def append_line(path: pathlib.Path, entry: Mapping[str, Any]) -> None:
+    """Appends JSON as a line; it is on the disk when this returns."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_lines(
+    path: pathlib.Path, names: Sequence[str], arrays_path: Any
+) -> dict[str, dict[str, Any]]:
+    """The entries of clips that are done; a line that was cut short is not."""
+    known = set(names)
+    entries: dict[str, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            entry = json.loads(line)
+            name = entry["name"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if name in known and arrays_path(name).exists():
+            entries[name] = entry
+    return entries
+
+
+def differences(before: Any, now: Any, prefix: str = "") -> str:
+    """What differs between two descriptions, in words."""
+    if not before:
+        return "it doesn't say of what"
+    found = [
+        f"{name} {_short(old)} there, {_short(new)} now"
+        for name, old, new in _differing(before, now, prefix)
+    ]
+    return "; ".join(found[:6]) + ("; …" if len(found) > 6 else "")
+
+
+def _differing(before: Any, now: Any, name: str) -> list[tuple[str, Any, Any]]:
+    if before == now:
+        return []
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return [(name, before, now)]
+    found = []
+    for key in sorted(before.keys() | now.keys()):
+        below = f"{name}.{key}" if name else key
+        found += _differing(before.get(key), now.get(key), below)
+    return found
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "…"
+
+
+def digest(value: Any) -> str:
+    """16 hexadecimal digits of the SHA-256 over a value as JSON."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def clip_stems(names: Sequence[str]) -> list[str]:
+    """File names (without suffix) for clip names, which may hold slashes and the like; unique."""
+    stems: list[str] = []
+    taken: set[str] = set()
+    for index, name in enumerate(names):
+        stem = re.sub(r"[^\w.-]+", "_", name).strip("._")[:120] or "clip"
+        while stem in taken:
+            stem = f"{stem}_{index}"
+        taken.add(stem)
+        stems.append(stem)
+    return stems

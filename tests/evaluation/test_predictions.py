@@ -1,0 +1,150 @@
+"""Other systems' frames: the figures of a model's own, and every way in which they can't be."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from liax_jax.data.video_io import read_video, write_video
+from liax_jax.evaluation import Context, EvaluationError
+from liax_jax.evaluation.clip_data import open_data
+from liax_jax.evaluation.predictions import PredictedClips, Predictions
+from liax_jax.evaluation.reenactment import reenact_clip
+from liax_jax.visualization import to_uint8
+from tests.evaluation.constructed import ArrayClips, constructed_fns, evaluate, moving_clips
+
+FNS = constructed_fns(lambda source, driving: 0.83 * driving + 0.16 * source)
+
+
+def write_frames(folder, frames):
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"{number:05d}.png")
+
+
+def rendered(clips, clip):
+    batches = reenact_clip(FNS, clips, clip, batch_size=3)
+    return [
+        to_uint8(frame)
+        for batch in batches
+        for frame in jax.device_get(batch.reconstruction)[: batch.count]
+    ]
+
+
+def predicted(folder, clips, out_dir, **options):
+    predictions = Predictions(folder, list(clips.names))
+    context = Context(model=predictions.describe(), notes=predictions.notes())
+    return evaluate(
+        PredictedClips(predictions, clips, 4), clips, out_dir, context=context, **options
+    )
+
+
+def named_clips():
+    clips = moving_clips((7, 4), side=64)
+    clips.names = ["id1/clip", "id2"]
+    return clips
+
+
+def test_own_frames_saved_without_loss_score_exactly_the_same(tmp_path):
+    clips = named_clips()
+    own = evaluate(FNS, clips, tmp_path / "own", batch_size=3)
+    for clip, name in enumerate(("id1_clip", "id2")):
+        write_frames(tmp_path / "theirs" / name, rendered(clips, clip))
+    theirs = predicted(tmp_path / "theirs", clips, tmp_path / "out")
+    assert theirs["clips"] == own["clips"] and theirs["mean"] == own["mean"]
+    assert theirs["failed"] == [] and theirs["notes"] == []
+
+
+def test_own_frames_as_mp4_score_the_same_within_the_codecs_error(tmp_path):
+    clips = named_clips()
+    own = evaluate(FNS, clips, tmp_path / "own")
+    errors = []
+    for clip, name in enumerate(clips.names):
+        path = tmp_path / "theirs" / f"{name}.mp4"
+        frames = rendered(clips, clip)
+        write_video(path, frames, 25, crf=10)
+        decoded = np.stack(list(read_video(path))).astype(np.float64)
+        errors.append(np.abs(decoded - np.stack(frames)).mean() / 255)
+    theirs = predicted(tmp_path / "theirs", clips, tmp_path / "out")
+    # The triangle's inequality: L1 moves by no more than what the codec has changed.
+    for ours, other, error in zip(own["clips"], theirs["clips"], errors, strict=True):
+        assert 0 < abs(other["l1"] - ours["l1"]) <= error < 0.02
+
+
+def test_every_bad_prediction_is_one_clear_line_and_the_others_are_kept(tmp_path):
+    clips = moving_clips((5, 5, 5, 5, 5, 5, 5))
+    names = ["good", "short", "long", "large", "unreadable", "missing", "cut"]
+    clips.names = names
+    folder = tmp_path / "theirs"
+    frames = clips.videos[0]
+    write_frames(folder / "good", frames)
+    write_frames(folder / "short", frames[:3])
+    write_frames(folder / "long", [*frames, frames[0], frames[0]])
+    write_frames(folder / "large", [frame.repeat(2, 0).repeat(2, 1) for frame in frames])
+    (folder / "unreadable.mp4").write_bytes(b"not a video" * 100)
+    write_video(folder / "cut.mp4", list(frames) * 40, 25)
+    whole = (folder / "cut.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    write_frames(folder / "extra", frames)
+    results = predicted(folder, clips, tmp_path / "out")
+    reasons = {failure["name"]: failure["reason"] for failure in results["failed"]}
+    assert [clip["name"] for clip in results["clips"]] == ["good"]
+    assert list(reasons) == names[1:]
+    for name, words in {
+        "short": "the prediction has 3 frames, the clip 5",
+        "long": "the prediction has 7 frames, the clip 5",
+        "large": "the prediction is of 64x64 pixels, the clip of 32x32",
+        "unreadable": "not a readable video",
+        "missing": "no video or folder of frames of that name",
+        "cut": "cut.mp4",
+    }.items():
+        assert words in reasons[name] and name in reasons[name], reasons[name]
+        assert "\n" not in reasons[name]
+    assert results["notes"] == ["1 predictions have no clip of their name: extra"]
+    # What is mended is evaluated by the same command, and nothing else.
+    (folder / "unreadable.mp4").unlink()
+
+
+def test_fewer_frames_of_the_clip_ask_for_no_more_of_the_prediction(tmp_path):
+    clips = moving_clips((6,))
+    write_frames(tmp_path / "theirs" / "clip0", clips.videos[0])
+    results = predicted(tmp_path / "theirs", clips, tmp_path / "out", max_frames=4)
+    assert results["clips"][0]["frames"] == 4 and results["mean"]["l1"] == 0
+
+
+def test_one_frame_clips_and_unreadable_clips_fail_alone(tmp_path):
+    data = tmp_path / "data"
+    video = moving_clips((6,)).videos[0]
+    write_video(data / "a.mp4", video, 25)
+    write_video(data / "one.mp4", video[:1], 25)
+    (data / "z.mp4").write_bytes(b"\0" * 500)
+    clips = open_data(data, resolution=32).clips
+    results = evaluate(FNS, clips, tmp_path / "out")
+    reasons = {failure["name"]: failure["reason"] for failure in results["failed"]}
+    assert "'one' has 1 frame(s)" in reasons["one"]
+    assert "z.mp4" in reasons["z"] and "readable" in reasons["z"]
+    assert [clip["name"] for clip in results["clips"]] == ["a"]
+
+
+def test_data_of_videos_is_scaled_if_it_is_square(tmp_path):
+    video = moving_clips((4,), side=64).videos[0]
+    write_frames(tmp_path / "data" / "val" / "square", video)
+    write_frames(tmp_path / "data" / "val" / "wide", video[:, :32])
+    write_frames(tmp_path / "data" / "train" / "other", video)
+    data = open_data(tmp_path / "data", resolution=32)
+    assert data.clips.names == ("square", "wide") and data.description["split"] == "val"
+    assert next(iter(data.clips.frames(0))).shape == (32, 32, 3)
+    with pytest.raises(EvaluationError, match="'wide' is of 64x32 pixels.*liax prepare"):
+        list(data.clips.frames(1))
+    assert open_data(tmp_path / "data", "train").clips.resolution == 64
+    with pytest.raises(EvaluationError, match="no split 'test'; it has train, val"):
+        open_data(tmp_path / "data", "test")
+
+
+def test_nothing_to_match_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        Predictions(tmp_path / "none", ["a"])
+    write_frames(tmp_path / "theirs" / "b", moving_clips((4,)).videos[0])
+    clips = ArrayClips([np.zeros((4, 32, 32, 3), np.uint8)], ["a"])
+    with pytest.raises(EvaluationError, match="none of the 1 clips.*'a' has no prediction"):
+        predicted(tmp_path / "theirs", clips, tmp_path / "out")
