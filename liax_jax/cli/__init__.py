@@ -11,7 +11,19 @@ from liax_jax.cli.parsing import Parser, check_files
 from liax_jax.log import show_messages
 
 # Modules of this package with a `register(commands)`, in the order of --help.
-_COMMANDS = ("animate", "edit", "motion", "batch", "convert", "info", "prepare", "plan")
+_COMMANDS = (
+    "animate",
+    "edit",
+    "motion",
+    "batch",
+    "convert",
+    "info",
+    "prepare",
+    "plan",
+    "readability",
+    "rotate",
+    "stability",
+)
 
 
 def _parser() -> Parser:

@@ -35,6 +35,11 @@ def add_model_flags(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="frames computed at once (default 4 on CPU, 16 otherwise)",
     )
+    add_compile_cache_flags(group)
+
+
+def add_compile_cache_flags(group: "argparse._ActionsContainer") -> None:
+    """--compile-cache and --no-compile-cache, for `use_compile_cache`."""
     group.add_argument(
         "--compile-cache",
         type=Path,
@@ -58,6 +63,12 @@ def open_stream(args: argparse.Namespace) -> "FrameStream":
 
     The last one is kept: the jobs of a batch load and compile a model once.
     """
+    use_compile_cache(args)
+    return _open_stream(args.checkpoint, args.dtype, args.chunk)
+
+
+def use_compile_cache(args: argparse.Namespace) -> None:
+    """What is set before anything is compiled: the compilation cache, and how memory is kept."""
     import jax
 
     from liax_jax import runtime
@@ -68,7 +79,6 @@ def open_stream(args: argparse.Namespace) -> "FrameStream":
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     if jax.default_backend() == "cpu":
         runtime.keep_freed_memory()
-    return _open_stream(args.checkpoint, args.dtype, args.chunk)
 
 
 @functools.lru_cache(maxsize=1)

@@ -192,9 +192,7 @@ def _within_clips(values: np.ndarray, clip: np.ndarray, kind: str) -> np.ndarray
                 f"clip {number} has a single frame, so no {kind}; take 2 or more of each clip"
             )
         reference = (
-            values[rows].mean(0)
-            if kind == "deviations"
-            else values[np.roll(rows, len(rows) // 2)]
+            values[rows].mean(0) if kind == "deviations" else values[np.roll(rows, len(rows) // 2)]
         )
         out[rows] = values[rows] - reference
     return out

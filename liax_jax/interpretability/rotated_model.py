@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from liax_jax.directions import DirectionCard
 from liax_jax.model_files import ModelFile
 from liax_jax.model_record import fingerprint
 from liax_jax.motion_ranges import card_with_ranges, useful_ranges
+from liax_jax.weights import TORCH_SUFFIXES
 
 
 def rotated_model(
@@ -68,3 +70,12 @@ def _basis(params: dict) -> np.ndarray:
 def _weight_with_basis(basis: np.ndarray) -> np.ndarray:
     """W (D, M) float32 of which the model makes this basis: QR of orthonormal columns is itself."""
     return (basis - 1e-8).astype(np.float32)
+
+
+def refuse_published_names(path: Path) -> None:
+    """Raises ValueError for a .pt or .pth, which can't say where the model is from."""
+    if path.suffix in TORCH_SUFFIXES:
+        raise ValueError(
+            f"{path}: write a directory or a .safetensors, and make the {path.suffix} of it with "
+            "`liax convert`"
+        )

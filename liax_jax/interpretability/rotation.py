@@ -88,7 +88,8 @@ def find_rotation(
         matrix = random_rotation(alpha.shape[1], rng)
         return Rotation(criterion, matrix, before, float(np.abs(alpha @ matrix).mean()))
     axes, moving = _principal_axes(alpha)
-    matrix, starts = axes.copy(), ()
+    matrix = axes.copy()
+    starts: tuple[Start, ...] = ()
     if criterion != "pca":
         # Within the space that the codes move in; what is still stays apart, after it.
         turned = alpha @ axes[:, :moving]

@@ -24,3 +24,9 @@ def effective_vectors(alpha: jax.Array) -> jax.Array:
     magnitude = jnp.abs(alpha)
     energy = jnp.square(magnitude).sum(-1) + jnp.finfo(alpha.dtype).tiny
     return jnp.square(magnitude.sum(-1)) / energy
+
+
+def hoyer(alpha: jax.Array) -> jax.Array:
+    """(√M − Σ|α| / √Σα²) / (√M − 1) (Hoyer 2004): (b, M) → (b,), 0 = all equal, 1 = one active."""
+    root = alpha.shape[-1] ** 0.5
+    return (root - jnp.sqrt(effective_vectors(alpha))) / (root - 1)

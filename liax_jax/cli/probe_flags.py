@@ -1,0 +1,92 @@
+"""Flags and steps of the commands that measure a model on clips."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from liax_jax.cli.model_flags import add_compile_cache_flags, use_compile_cache
+
+if TYPE_CHECKING:
+    from liax_jax.interpretability.codes import Codes
+
+KINDS = {
+    "frames": "as they are",
+    "deviations": "from the mean of their clip",
+    "differences": "between frames of a clip",
+}
+
+
+def add_probe_flags(command: argparse.ArgumentParser, kind: str) -> None:
+    """--data and what goes with it; `kind` is the default of --codes."""
+    group = command.add_argument_group("frames to measure on")
+    group.add_argument(
+        "--data",
+        required=True,
+        metavar="DATA",
+        help="records of `liax prepare`, a video or a folder of videos, the workdir of a run (for "
+        "its evaluation data), or 'procedural': drawn portraits, whose factors are known",
+    )
+    group.add_argument("--split", default="", help="of records or videos (default: val, if any)")
+    group.add_argument("--clips", type=int, default=64, metavar="N", help="at most (default 64)")
+    group.add_argument(
+        "--frames", type=int, default=32, metavar="N", help="of each clip, at most (default 32)"
+    )
+    group.add_argument(
+        "--codes",
+        choices=tuple(KINDS),
+        default=kind,
+        help="coefficients "
+        + "; ".join(f"{name}: {meaning}" for name, meaning in KINDS.items())
+        + f" (default {kind})",
+    )
+    group.add_argument(
+        "--distribution",
+        default="natural",
+        metavar="NAME",
+        help="of the factors of drawn portraits: natural, laplacian, gaussian, uniform "
+        "(default natural)",
+    )
+    group.add_argument(
+        "--crop",
+        default="auto",
+        metavar="HOW",
+        help="of videos, as of `liax animate` (default auto)",
+    )
+    group.add_argument("--seed", type=int, default=0, help="of all that is random (default 0)")
+    group.add_argument(
+        "--chunk",
+        type=int,
+        metavar="N",
+        help="frames computed at once (default 4 on CPU, 16 otherwise)",
+    )
+    add_compile_cache_flags(group)
+
+
+def read_codes(args: argparse.Namespace, checkpoints: list[Path]) -> list["Codes"]:
+    """The codes of models on the frames of --data, of the kind "frames".
+
+    Raises:
+      ValueError: too few clips or frames, or data that don't fit a model.
+    """
+    from liax_jax.animation.animator import load
+    from liax_jax.animation.framing import Framing
+    from liax_jax.animation.streaming import FrameStream
+    from liax_jax.interpretability.codes import extract_codes
+    from liax_jax.interpretability.probe_clips import open_probe_clips
+
+    if args.clips < 1 or args.frames < 1:
+        raise ValueError(f"--clips {args.clips} --frames {args.frames}: must be 1 or more")
+    use_compile_cache(args)
+    found = []
+    for path in checkpoints:
+        stream = FrameStream(load(path), args.chunk)
+        clips = open_probe_clips(
+            args.data,
+            stream.animator.resolution,
+            split=args.split,
+            num_clips=args.clips,
+            distribution=args.distribution,
+            framing=Framing(args.crop),
+        )
+        found.append(extract_codes(stream, clips, args.clips, args.frames, progress=True))
+    return found
