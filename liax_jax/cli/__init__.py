@@ -21,6 +21,7 @@ _COMMANDS = (
     "prepare",
     "plan",
     "readability",
+    "interpret",
     "rotate",
     "stability",
 )

@@ -56,9 +56,9 @@ def region_weights() -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def outside_weight() -> np.ndarray:
-    """(SIDE, SIDE) 1 where neither head nor body is: what should stay as it is."""
-    return region_weights()["background"]
+def figure_weight() -> np.ndarray:
+    """(SIDE, SIDE) 1 on head and body; what is outside should stay as it is."""
+    return 1 - region_weights()["background"]
 
 
 @dataclasses.dataclass(frozen=True)
