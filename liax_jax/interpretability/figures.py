@@ -100,7 +100,7 @@ def draw_traversals(
             side = tiles[0].shape[0]
             tiles.append(upscale(_heat(heat, max(float(heat.max()), 0.05)), side, smooth=False))
             rows.append([_caption(label, finding, side), *tiles])
-        count = rows[0].__len__() - 2
+        count = len(rows[0]) - 2
         shares = np.linspace(-1, 1, count)
         titles = ["", *(f"{share:+.2f} reach" if share else "0" for share in shares), "change"]
         path = folder / f"traversals_{page + 1}.png"
@@ -143,8 +143,12 @@ def draw_direction(
     above.suptitle(title, fontsize=12, x=0.01, ha="left", weight="bold")
     strips = above.subplots(len(fields.strips), 1, squeeze=False)[:, 0]
     for axes, strip in zip(strips, fields.strips, strict=True):
-        axes.imshow(np.concatenate([upscale(p, _TILE) for p in strip], axis=1))
+        row = np.concatenate([upscale(p, _TILE) for p in strip], axis=1)
+        axes.imshow(row)
         axes.set_axis_off()
+    centers = (np.arange(len(finding.effect.deltas)) + 0.5) * row.shape[0]
+    for center, delta in zip(centers, finding.effect.deltas, strict=True):
+        strips[0].text(center, -3, f"{delta:+.2f}" if delta else "0", fontsize=8, ha="center")
     flow, change, profile, regions, curve = below.subplots(1, 5, width_ratios=[1, 1, 1.1, 1.3, 1.5])
     _draw_flow(flow, fields.flow, face)
     _draw_change(change, fields.change, face)

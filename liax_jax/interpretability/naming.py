@@ -7,14 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from liax_jax.interpretability.motion_fit import MotionFit, fit_flow
-from liax_jax.interpretability.motion_templates import BLINK, BY_NAME, FLOW_MOTIONS, MOTIONS
+from liax_jax.interpretability.motion_templates import (
+    BLINK,
+    BY_NAME,
+    FLOW_MOTIONS,
+    HEAD_MOTIONS,
+    MOTIONS,
+)
 from liax_jax.interpretability.picture_motion import SeenMotion
 
 UNNAMED = "unnamed"
-# A motion can give the name if it explains so much of what moves in its region …
-MIN_SHARE = 0.1
-# … a lid, if so much of the change in the eye isn't the head's motion; and all motions together
-# have to explain so much of the flow, unless a lid gives the name.
+# A motion counts if it explains so much of what moves in its region: less for motions of the whole
+# head, which come mixed, than for those of a part of the face, which also mend what the head's
+# leave over …
+MIN_HEAD_SHARE = 0.04
+MIN_PART_SHARE = 0.12
+# … and a lid, if it closes by so much of the eye, and so much of the eye's change isn't the head's
+# motion. All motions together have to explain so much of the flow, unless a lid gives the name.
+MIN_CLOSING = 0.1
 MIN_EYE_CHANGE = 0.5
 MIN_EXPLAINED = 0.2
 # The smallest amount, as a share of the motion's full range, that is worth a name.
@@ -91,7 +101,7 @@ def name_motion(seen: Sequence[SeenMotion]) -> Name:
 def motion_amounts(fit: MotionFit, closing: np.ndarray, eye_change: np.ndarray) -> dict[str, float]:
     """Signed amount of every motion as a share of its full range, 0 where it doesn't count."""
     amounts = {
-        motion.name: float(amount) if share >= MIN_SHARE else 0.0
+        motion.name: float(amount) if share >= _least_share(motion.name) else 0.0
         for motion, amount, share in zip(FLOW_MOTIONS, fit.amounts, fit.shares, strict=True)
     }
     # The lower edge of a closing lid moves as a gaze would.
@@ -99,7 +109,7 @@ def motion_amounts(fit: MotionFit, closing: np.ndarray, eye_change: np.ndarray) 
     for name in ("gaze_x", "gaze_y"):
         amounts[name] *= open_share
     left, right = (
-        float(amount) if change >= MIN_EYE_CHANGE else 0.0
+        float(amount) if change >= MIN_EYE_CHANGE and abs(amount) >= MIN_CLOSING else 0.0
         for amount, change in zip(closing, eye_change, strict=True)
     )
     # A lid that closes goes down: where the eye's pixels go the other way it isn't the lids.
@@ -111,6 +121,10 @@ def motion_amounts(fit: MotionFit, closing: np.ndarray, eye_change: np.ndarray) 
         amounts[BLINK.name] = (left + right) / 2
         amounts["lid_left"] = amounts["lid_right"] = 0.0
     return amounts
+
+
+def _least_share(name: str) -> float:
+    return MIN_HEAD_SHARE if name in HEAD_MOTIONS else MIN_PART_SHARE
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -1,10 +1,7 @@
 """The lab's report: report.json, directions.json, PNGs, and report.html, which stands alone."""
 
-import base64
 import dataclasses
-import html
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +21,14 @@ from liax_jax.interpretability.direction_names import (
     write_card,
 )
 from liax_jax.interpretability.lab import Finding, Probe, read_fields, write_text
+from liax_jax.interpretability.motion_templates import BY_NAME
 from liax_jax.interpretability.naming import UNNAMED
 from liax_jax.interpretability.relations import Relations, relate
-from liax_jax.interpretability.report_style import STYLE
+from liax_jax.interpretability.report_page import IDENTITY_DRIFT, report_page
 from liax_jax.interpretability.sparsity import Sparsity, measure_sparsity
 
 # Frames of the clip whose coefficients are drawn, at most.
 _MAX_FRAMES = 400
-_IDENTITY_DRIFT = "left out: this version has no identity network to measure it by"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +75,7 @@ class Report:
             "naming_accuracy": self.accuracy and dataclasses.asdict(self.accuracy),
             "faces_found": self.faces[0],
             "portraits": self.faces[1],
-            "identity_drift": _IDENTITY_DRIFT,
+            "identity_drift": IDENTITY_DRIFT,
             "partners": self.relations.partners(self.effective),
             "redundant": self.relations.redundant(self.effective),
             "alike": self.relations.alike.round(3).tolist(),
@@ -130,7 +127,7 @@ def write_report(
     pictures = _draw(out / "figures", report, stream, clips, probe, vectors)
     write_card(out / CARD_NAME, direction_card(findings))
     write_text(out / "report.json", json.dumps(report.to_json(), indent=1) + "\n")
-    write_text(out / "report.html", _page(report, pictures))
+    write_text(out / "report.html", report_page(report, pictures))
     return report
 
 
@@ -166,8 +163,11 @@ def _draw(
 def _title(finding: Finding, label: str) -> str:
     if not finding.has_effect:
         return f"direction {label}: no effect that can be seen"
-    sense = "" if finding.name.sign > 0 else ", sign turned"
-    return f"direction {label} (confidence {finding.name.confidence:.2f}{sense})"
+    if finding.name.name == UNNAMED:
+        return f"direction {label}"
+    motion = BY_NAME[finding.name.name]
+    ends = (motion.low_word, motion.high_word)[:: finding.name.sign]
+    return f"direction {label}: {ends[0]} → {ends[1]} (confidence {finding.name.confidence:.2f})"
 
 
 def _liveliest_clip(stream: FrameStream, clips: ClipSet, probe: Probe) -> tuple[str, np.ndarray]:
@@ -178,148 +178,3 @@ def _liveliest_clip(stream: FrameStream, clips: ClipSet, probe: Probe) -> tuple[
     frames = (frame for frame, _ in zip(clips.frames(clip), range(_MAX_FRAMES), strict=False))
     with closing(stream.coefficients(frames)) as pieces:
         return clips.names[clip], np.concatenate(list(pieces))
-
-
-def _page(report: Report, pictures: dict[str, list[Path]]) -> str:
-    effective = len(report.effective)
-    named = sum(report.names[index] != UNNAMED for index in report.effective)
-    rows = [
-        *report.about.items(),
-        ("directions", f"{len(report.findings)}, {effective} with an effect, {named} named"),
-        ("portraits changed", f"{report.faces[1]}, a face found in {report.faces[0]}"),
-    ]
-    parts = [
-        "<h1>What the directions do</h1>",
-        _table(("", ""), rows),
-        "<h2>How few move a picture</h2>",
-        _sparsity_table(report.sparsity),
-        _figures(pictures["coefficients"]),
-        "<h2>The directions, the most used first</h2>",
-        _directions_table(report),
-        *_accuracy_section(report.accuracy),
-        "<h2>Traversals</h2>",
-        "<p>One portrait along every direction. The last column shows where it changes.</p>",
-        _figures(pictures["traversals"]),
-        "<h2>Directions that do the same, or mirror each other</h2>",
-        _relations_table(report),
-        _figures(pictures["relations"]),
-        "<h2>Shape of the coefficients and readability</h2>",
-        "<p>Sparsity finds factors that are mostly at rest (high kurtosis), not even ones.</p>",
-        _figures(pictures["kurtosis"]),
-        "<h2>Direction by direction</h2>",
-    ]
-    for index in report.order:
-        parts.append(f'<div id="d{index}">{_figures(pictures[f"direction {index}"])}</div>')
-    title = html.escape(f"Directions of {report.about.get('checkpoint', 'a model')}")
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
-    )
-
-
-def _figures(paths: Sequence[Path]) -> str:
-    tags = []
-    for path in paths:
-        data = base64.b64encode(path.read_bytes()).decode()
-        tags.append(f'<img src="data:image/png;base64,{data}" alt="{html.escape(path.stem)}">')
-    return "\n".join(tags)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], escape: bool = True) -> str:
-    def cells(tag: str, row: Sequence[Any]) -> str:
-        return "".join(f"<{tag}>{html.escape(str(c)) if escape else c}</{tag}>" for c in row)
-
-    lines = [f"<tr>{cells('th', head)}</tr>"] if any(head) else []
-    lines += [f"<tr>{cells('td', row)}</tr>" for row in rows]
-    return "<table>" + "\n".join(lines) + "</table>"
-
-
-def _sparsity_table(sparsity: Sparsity) -> str:
-    words = {
-        "gini": "Gini index (0 all equal, 1 a single one)",
-        "hoyer": "Hoyer index (0 all equal, 1 a single one)",
-        "effective_vectors": "effective number of vectors in a frame",
-        "active_vectors": "vectors above 5 % of the frame's largest",
-    }
-    rows = [
-        (words.get(name, name), f"{value:.3f}", f"{sparsity.control[name]:.3f}")
-        for name, value in sparsity.values.items()
-    ]
-    rows.append(("vectors used by all frames", f"{sparsity.used_vectors:.3f}", ""))
-    return _table(("of coefficients within clips", "value", "in random bases"), rows)
-
-
-def _directions_table(report: Report) -> str:
-    rows = []
-    for index in report.order:
-        finding, effect = report.findings[index], report.findings[index].effect
-        motions = [(n, v) for n, v in list(finding.name.profile.items())[:3] if v]
-        sense = "" if finding.name.sign > 0 else "−"
-        name = html.escape(report.names[index])
-        rows.append(
-            (
-                f'<a href="#d{index}">{index}</a>',
-                f"{sense}{name}" if finding.has_effect else "<i>no effect</i>",
-                f"{finding.name.confidence:.2f}" if finding.has_effect else "",
-                ", ".join(f"{n.replace('_', ' ')} {100 * v:+.1f}" for n, v in motions),
-                f"±{finding.reach:.2f}",
-                f"{finding.use:.3f}",
-                f"{effect.reach_db:.1f}",
-                f"{effect.monotonicity:.2f}",
-                f"{effect.linearity:.2f}",
-                f"{effect.agreement:.2f}",
-                f"{effect.background_l1:.4f} / {effect.figure_l1:.4f}",
-                f"{finding.kurtosis:.1f}",
-            )
-        )
-    head = (
-        "direction",
-        "name",
-        "confidence",
-        "motions, % of full range",
-        "reach",
-        "use",
-        "change dB",
-        "monotone",
-        "linear R²",
-        "agreement",
-        "L1 background / figure",
-        "kurtosis",
-    )
-    note = (
-        "<p>A minus before a name: a positive coefficient makes the motion negative; the direction "
-        f"card turns it. Identity drift: {html.escape(_IDENTITY_DRIFT)}.</p>"
-    )
-    return _table(head, rows, escape=False) + note
-
-
-def _accuracy_section(accuracy: NamingAccuracy | None) -> list[str]:
-    if accuracy is None:
-        return []
-    names = sorted({name for row in accuracy.confusion.values() for name in row})
-    rows = [
-        (truth, *(row.get(name, "") for name in names)) for truth, row in accuracy.confusion.items()
-    ]
-    return [
-        "<h2>Are the names right?</h2>",
-        f"<p>On drawn portraits, whose factors are known: {accuracy.right} of "
-        f"{accuracy.with_effect} directions with an effect have the name and sign of the factor "
-        f"that they change most, and {accuracy.clear_right} of the {accuracy.clear} in which no "
-        "other factor changes nearly as much. Rows: the factor that changes most; columns: the "
-        "name given.</p>",
-        _table(("", *names), rows),
-    ]
-
-
-def _relations_table(report: Report) -> str:
-    rows = [
-        (kind, report.label(i), report.label(j), f"{cosine:+.2f}")
-        for kind, pairs in (
-            ("left and right", report.relations.partners(report.effective)),
-            ("the same", report.relations.redundant(report.effective)),
-        )
-        for i, j, cosine in pairs
-    ]
-    if not rows:
-        return "<p>None: no two directions move a face in the same or in mirrored ways.</p>"
-    return _table(("", "direction", "direction", "cosine"), rows)
