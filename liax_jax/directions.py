@@ -43,6 +43,7 @@ class Direction:
       sign: 1, or −1 where a positive value of the name is a negative coefficient.
       low, high: useful range of values of the name, in units of the coefficient.
       meaning: what happens from low to high, in words.
+      confidence: in a measured name (`liax interpret`), 0 to 1; None for one given by hand.
     """
 
     index: int
@@ -52,6 +53,7 @@ class Direction:
     low: float = DEFAULT_RANGE[0]
     high: float = DEFAULT_RANGE[1]
     meaning: str = ""
+    confidence: float | None = None
 
     def __post_init__(self):
         if self.group not in GROUPS:
@@ -206,7 +208,10 @@ class DirectionCard:
         """The card as JSON text."""
         content = {
             "num_vectors": self.num_vectors,
-            "directions": [dataclasses.asdict(d) for d in self.directions],
+            "directions": [
+                {k: v for k, v in dataclasses.asdict(d).items() if v is not None}
+                for d in self.directions
+            ],
         }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

@@ -103,6 +103,24 @@ class Animator:
         alpha = portrait.edited_alpha if alpha is None else jnp.asarray(alpha, jnp.float32)
         return _render(self, portrait, jnp.atleast_2d(alpha), opacity, uint8)
 
+    def render_with(
+        self, portrait: Portrait, alpha: jax.Array | np.ndarray, names: tuple[str, ...]
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """As `render`, with intermediates of flow generator and renderer by name.
+
+        Args:
+          portrait: of `encode` or `edit`.
+          alpha: (b, M) or (M,).
+          names: e.g. "grid/64": the sampling positions of that level, 1 = half the picture.
+
+        Returns:
+          Pictures (b, R, R, 3) and {name: (b, ...)}.
+
+        Raises:
+          KeyError: a name that the model doesn't have.
+        """
+        return _render_with(self, portrait, jnp.atleast_2d(jnp.asarray(alpha, jnp.float32)), names)
+
     def edit(
         self,
         portrait: Portrait,
@@ -285,3 +303,11 @@ def _render(
         warped = ops.bilinear_warp(source, grid, animator.config.align_corners)
         image = jnp.concatenate([image, 2 * warped - 1], axis=-1)
     return to_uint8(image) if uint8 else image
+
+
+@jax.jit(static_argnums=3)
+def _render_with(
+    animator: Animator, portrait: Portrait, alpha: jax.Array, names: tuple[str, ...]
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    image, out = _decode(animator, portrait.z_s2r, portrait.features, alpha)
+    return image, {name: out[name] for name in names}

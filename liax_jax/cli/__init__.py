@@ -23,6 +23,7 @@ _COMMANDS = (
     "compare",
     "plan",
     "readability",
+    "interpret",
     "rotate",
     "stability",
 )

@@ -84,7 +84,9 @@ def _direction_lines(card: "DirectionCard") -> list[str]:
     rows = [("index", "name", "group", "useful range", "meaning")]
     for d in sorted(card.directions, key=lambda d: d.index):
         turned = " (sign turned)" if d.sign < 0 else ""
-        rows.append((str(d.index), d.name, d.group, f"{d.low:g} … {d.high:g}", d.meaning + turned))
+        sure = "" if d.confidence is None else f" (confidence {d.confidence:.2f})"
+        meaning = d.meaning + turned + sure
+        rows.append((str(d.index), d.name, d.group, f"{d.low:g} … {d.high:g}", meaning))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
     return ["", *(line.rstrip() for line in lines)]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from liax_jax.cli.model_flags import add_compile_cache_flags, use_compile_cache
 
 if TYPE_CHECKING:
+    from liax_jax.animation.streaming import FrameStream
+    from liax_jax.data.clips import ClipSet
     from liax_jax.interpretability.codes import Codes
 
 KINDS = {
@@ -16,8 +18,8 @@ KINDS = {
 }
 
 
-def add_probe_flags(command: argparse.ArgumentParser, kind: str) -> None:
-    """--data and what goes with it; `kind` is the default of --codes."""
+def add_probe_flags(command: argparse.ArgumentParser, kind: str | None) -> None:
+    """--data and what goes with it; `kind` is the default of --codes, None leaves that flag out."""
     group = command.add_argument_group("frames to measure on")
     group.add_argument(
         "--data",
@@ -31,14 +33,15 @@ def add_probe_flags(command: argparse.ArgumentParser, kind: str) -> None:
     group.add_argument(
         "--frames", type=int, default=32, metavar="N", help="of each clip, at most (default 32)"
     )
-    group.add_argument(
-        "--codes",
-        choices=tuple(KINDS),
-        default=kind,
-        help="coefficients "
-        + "; ".join(f"{name}: {meaning}" for name, meaning in KINDS.items())
-        + f" (default {kind})",
-    )
+    if kind is not None:
+        group.add_argument(
+            "--codes",
+            choices=tuple(KINDS),
+            default=kind,
+            help="coefficients "
+            + "; ".join(f"{name}: {meaning}" for name, meaning in KINDS.items())
+            + f" (default {kind})",
+        )
     group.add_argument(
         "--distribution",
         default="natural",
@@ -62,31 +65,42 @@ def add_probe_flags(command: argparse.ArgumentParser, kind: str) -> None:
     add_compile_cache_flags(group)
 
 
+def open_probe_data(args: argparse.Namespace, checkpoint: Path) -> tuple["FrameStream", "ClipSet"]:
+    """A model, and the clips of --data at its resolution.
+
+    Raises:
+      FileNotFoundError, ValueError: too few clips or frames, no such model or data.
+    """
+    from liax_jax.animation.animator import load
+    from liax_jax.animation.framing import Framing
+    from liax_jax.animation.streaming import FrameStream
+    from liax_jax.interpretability.probe_clips import open_probe_clips
+
+    if args.clips < 1 or args.frames < 1:
+        raise ValueError(f"--clips {args.clips} --frames {args.frames}: must be 1 or more")
+    use_compile_cache(args)
+    stream = FrameStream(load(checkpoint), args.chunk)
+    clips = open_probe_clips(
+        args.data,
+        stream.animator.resolution,
+        split=args.split,
+        num_clips=args.clips,
+        distribution=args.distribution,
+        framing=Framing(args.crop),
+    )
+    return stream, clips
+
+
 def read_codes(args: argparse.Namespace, checkpoints: list[Path]) -> list["Codes"]:
     """The codes of models on the frames of --data, of the kind "frames".
 
     Raises:
       ValueError: too few clips or frames, or data that don't fit a model.
     """
-    from liax_jax.animation.animator import load
-    from liax_jax.animation.framing import Framing
-    from liax_jax.animation.streaming import FrameStream
     from liax_jax.interpretability.codes import extract_codes
-    from liax_jax.interpretability.probe_clips import open_probe_clips
 
-    if args.clips < 1 or args.frames < 1:
-        raise ValueError(f"--clips {args.clips} --frames {args.frames}: must be 1 or more")
-    use_compile_cache(args)
     found = []
     for path in checkpoints:
-        stream = FrameStream(load(path), args.chunk)
-        clips = open_probe_clips(
-            args.data,
-            stream.animator.resolution,
-            split=args.split,
-            num_clips=args.clips,
-            distribution=args.distribution,
-            framing=Framing(args.crop),
-        )
+        stream, clips = open_probe_data(args, path)
         found.append(extract_codes(stream, clips, args.clips, args.frames, progress=True))
     return found

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from liax_jax.interpretability.predictors import require_sklearn
 from liax_jax.log import logger, show_messages
+from liax_jax.studies import plots
 from liax_jax.studies.cells import Cell, Study
 from liax_jax.studies.interpretability_report import describe_cell
 from liax_jax.studies.runner import (
@@ -35,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.dry_run:
             print(plan(study, cells, root, workers))
             return 0
+        # Now rather than after hours of training.
+        plots.require_matplotlib()
+        require_sklearn()
         failed = []
         if not args.report_only:
             failed = run_study(

@@ -19,13 +19,14 @@ from liax_jax.studies.runner import cell_command, run_study, steps_done
 
 
 def wait_for(condition, process):
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not condition():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request):
+def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request, monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)  # one device, as outside of the tests
     options = {"probe": small_probe, "steps": 40}
     dense = tiny_cell("dense-0", row="dense", rotations=("l1",), **options)
     sparse = tiny_cell("sparse-0", row="sparse", loss__sparsity=0.1, **options)
@@ -40,7 +41,7 @@ def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request
     cache = {"JAX_COMPILATION_CACHE_DIR": str(root / "compiled")}
     cache["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     process = subprocess.Popen(
-        cell_command(folder), env={**os.environ, **cache, **runtime.one_thread()}
+        cell_command(folder), env={**cache, **os.environ, **runtime.one_thread()}
     )
     wait_for(lambda: steps_done(dense, root) >= 4, process)
     process.send_signal(signal.SIGKILL)

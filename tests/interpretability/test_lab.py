@@ -1,0 +1,317 @@
+"""Interventions, truth on drawn portraits, relations, cards, and the report from end to end."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from liax_jax.animation.animator import Animator
+from liax_jax.animation.streaming import FrameStream
+from liax_jax.cli import main
+from liax_jax.data.procedural import FACTORS, ProceduralClips
+from liax_jax.directions import Direction, DirectionCard, read_card
+from liax_jax.faces.detection import open_detector
+from liax_jax.interpretability import lab as lab_module
+from liax_jax.interpretability.canonical import STATED_FRAME
+from liax_jax.interpretability.direction_names import (
+    direction_card,
+    naming_accuracy,
+    unique_names,
+)
+from liax_jax.interpretability.factor_truth import (
+    FactorChange,
+    PortraitChange,
+    confusion,
+    factor_change,
+    is_right,
+)
+from liax_jax.interpretability.interventions import (
+    EffectSummary,
+    Intervener,
+    Subject,
+    choose_subjects,
+    linearity,
+    monotonicity,
+    summarise_effects,
+)
+from liax_jax.interpretability.lab import (
+    Finding,
+    LabError,
+    LabOptions,
+    open_probe,
+    run_lab,
+)
+from liax_jax.interpretability.motion_templates import FLOW_MOTIONS, template_fields
+from liax_jax.interpretability.naming import UNNAMED, Name
+from liax_jax.interpretability.relations import relate
+from liax_jax.model_files import ModelRecord, fingerprint, save_model
+
+
+@pytest.fixture(scope="module")
+def animator(tiny_config, tiny_params):
+    identity = fingerprint(tiny_config, tiny_params)
+    record = ModelRecord(tiny_config, DirectionCard(4), None, "drawn", "", identity)
+    return Animator.create(record, tiny_params)
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return ProceduralClips(32, 4, 8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def probe(animator, clips):
+    options = LabOptions(subjects=2, max_clips=4, frames_per_clip=4)
+    return open_probe(FrameStream(animator, 4), clips, options, open_detector(), progress=False)
+
+
+def change(clips, clip, time, **deltas):
+    """A portrait before and after a change of its factors, evenly to both sides of its own."""
+    ends = []
+    for part in (-0.5, 0.5):
+        values = clips.factors(clip)[time].copy()
+        for name, delta in deltas.items():
+            values[FACTORS.index(name)] += part * delta
+        ends.append(clips.frame_at(clip, values))
+    return PortraitChange(clip, time, *ends)
+
+
+def test_factors_of_a_change_are_found():
+    clips = ProceduralClips(64, 4, 8, seed=3)
+    both = [change(clips, clip, 2, yaw=0.12, jaw=0.2) for clip in range(4)]
+    found = factor_change(clips, both)
+    # Yaw goes from −1 to 1, the jaw from 0 to 1.
+    assert found.amounts["yaw"] == pytest.approx(0.06, abs=0.01)
+    assert found.amounts["jaw"] == pytest.approx(0.2, abs=0.04)
+    assert found.ranked == ["jaw", "yaw"] and found.is_clear
+    assert found.explained > 0.85
+    assert is_right("jaw", found) and is_right("jaw", found, 1)
+    assert not is_right("jaw", found, -1) and not is_right("yaw", found)
+    with pytest.raises(ValueError, match="nothing changed"):
+        factor_change(clips, [change(clips, 0, 0)])
+
+
+def test_a_blink_is_both_lids():
+    amounts = dict.fromkeys(FACTORS, 0.0) | {"lid_left": 0.5, "lid_right": 0.45}
+    importance = dict.fromkeys(FACTORS, 0.0) | {"lid_left": 0.5, "lid_right": 0.4}
+    truth = FactorChange(amounts, importance, 0.9)
+    assert is_right("blink", truth, 1) and not truth.is_clear
+    wink = FactorChange(amounts, importance | {"lid_right": 0.0}, 0.9)
+    assert not is_right("blink", wink) and is_right("lid_left", wink)
+    table = confusion(["yaw", "roll", "yaw"], ["yaw", "yaw", "pitch"])
+    assert table == {"yaw": {"yaw": 1, "pitch": 1}, "roll": {"yaw": 1}}
+
+
+def test_curves():
+    deltas = np.linspace(-1, 1, 9)
+    assert monotonicity(deltas, 2 * deltas**3) == pytest.approx(1)
+    assert monotonicity(deltas, -deltas) == pytest.approx(-1)
+    assert monotonicity(deltas, deltas**2) == pytest.approx(0, abs=1e-9)
+    assert linearity(deltas, 1 - 3 * deltas) == pytest.approx(1)
+    assert linearity(deltas, deltas**2) == pytest.approx(0, abs=1e-9)
+    assert monotonicity(deltas, 0 * deltas) == linearity(deltas, 0 * deltas) == 0
+
+
+def test_interventions_change_one_coefficient(animator, clips):
+    subjects = [Subject(clips.names[i], i, 1, clips.frame(i, 1), STATED_FRAME) for i in range(2)]
+    effects = Intervener(animator).effects(2, 0.8, subjects)
+    for effect, subject in zip(effects, subjects, strict=True):
+        np.testing.assert_allclose(effect.deltas, np.linspace(-0.8, 0.8, 9), atol=1e-12)
+        assert effect.seen_step <= 0.4
+        assert effect.psnr[4] == 100 and effect.l1[4] == effect.progress[4] == 0
+        assert effect.progress[-1] - effect.progress[0] == pytest.approx(1)
+        portrait = animator.encode(subject.picture)
+        alpha = np.asarray(portrait.alpha) + [0, 0, 0.8, 0]
+        expected = np.asarray(animator.render(portrait, alpha, uint8=True)[0])
+        difference = effect.pictures[-1].astype(int) - expected
+        assert np.abs(difference).max() <= 1  # compiled apart, rounded apart
+        unchanged = np.asarray(animator.render(portrait, uint8=True)[0]) / 255
+        assert effect.l1[-1] == pytest.approx(np.abs(expected / 255 - unchanged).mean(), abs=1e-3)
+    summary = summarise_effects(effects)
+    assert summary.reach_db == min(summary.psnr[0], summary.psnr[-1]) < 100
+    assert -1 <= summary.agreement <= 1
+
+
+def test_the_flow_shown_goes_where_the_picture_goes(animator, clips, monkeypatch):
+    """A grid that samples further left moves what is seen to the right."""
+    side = animator.resolution
+
+    def shifted(self, portrait, alpha, names):
+        del self
+        y, x = np.meshgrid(np.linspace(-1, 1, side), np.linspace(-1, 1, side), indexing="ij")
+        grids = [np.stack([x - 0.1 * row[0], y], -1) for row in alpha - np.asarray(portrait.alpha)]
+        return np.zeros((len(alpha), side, side, 3)), {names[0]: np.stack(grids)}
+
+    monkeypatch.setattr(Animator, "render_with", shifted)
+    subject = Subject("a", 0, 0, clips.frame(0, 0), STATED_FRAME)
+    (effect,) = Intervener(animator).effects(0, 1.0, [subject])
+    pixels = 2 * 0.1 * side / 2
+    np.testing.assert_allclose(effect.flow[..., 0], pixels / side / STATED_FRAME.unit, rtol=1e-4)
+    np.testing.assert_allclose(effect.flow[..., 1], 0, atol=1e-6)
+    np.testing.assert_allclose(effect.progress, effect.deltas / 2, atol=1e-6)
+    assert effect.pixels[-1] == pytest.approx(pixels / 2, rel=1e-4)
+
+
+def test_subjects_are_ordinary_frames_of_clips_spread_over_the_set(clips):
+    places = [(clip, time) for clip in range(4) for time in range(8)]
+    alpha = np.array([[time - 5.0, 0.1 * clip] for clip, time in places])
+    subjects, _ = choose_subjects(clips, alpha, places, 2, open_detector())
+    assert [subject.clip for subject in subjects] == [0, 3]
+    assert {subject.time for subject in subjects} <= {3, 4}  # the median is 3.5
+    np.testing.assert_array_equal(subjects[1].picture, clips.frame(3, subjects[1].time))
+
+
+def test_relations():
+    fields = {m.name: f for m, f in zip(FLOW_MOTIONS, template_fields(), strict=True)}
+    left = fields["gaze_y"].copy()
+    left[:, left.shape[1] // 2 :] = 0
+    right = fields["gaze_y"] - left
+    flows = np.stack([fields["yaw"], fields["jaw"], -2 * fields["jaw"], left, -right, 0 * left])
+    found = relate(flows)
+    assert np.diag(found.mirrored)[:2] == pytest.approx([-1, 1], abs=1e-3)
+    everyone = list(range(6))
+    assert [pair[:2] for pair in found.redundant(everyone)] == [(1, 2)]
+    assert found.redundant(everyone)[0][2] == pytest.approx(-1)
+    assert [pair[:2] for pair in found.partners([0, 1, 3, 4, 5])] == [(3, 4)]
+    assert found.partners([0]) == []
+
+
+def finding(index, name, use, reach_db=20.0, sign=1, truth=None):
+    effect = EffectSummary([], [], [], [], [], 1.0, 1.0, reach_db, 0.0, 0.1, 0.9)
+    given = Name(name, sign, 0.2, 0.5, 0.8, 0.9, {"yaw": 0.2})
+    return Finding(index, 0.7, use, 3.0, effect, given, 0.1, {}, truth)
+
+
+def test_the_card_has_unique_names_by_use_signs_and_confidence(tmp_path):
+    findings = [
+        finding(0, "yaw", 0.1),
+        finding(1, "yaw", 0.5, sign=-1),
+        finding(2, "jaw", 0.3, reach_db=45.0),
+        finding(3, UNNAMED, 0.9),
+    ]
+    assert unique_names(findings) == {1: "yaw", 0: "yaw_2", 2: UNNAMED, 3: UNNAMED}
+    card = direction_card(findings)
+    yaw = card.find("yaw")
+    assert (yaw.index, yaw.sign, yaw.group) == (1, -1, "pose")
+    assert (yaw.low, yaw.high, yaw.confidence) == (-0.7, 0.7, pytest.approx(0.4))
+    assert yaw.meaning == "turned left to turned right"
+    np.testing.assert_allclose(card.vector({"yaw": 0.5}), [0, -0.5, 0, 0])
+    assert [direction.name for direction in card.named] == ["yaw_2", "yaw"]
+    assert DirectionCard.from_json(card.to_json()) == card
+    assert "null" not in card.to_json()
+
+
+def test_accuracy_counts_what_has_an_effect():
+    def truth(**amounts):
+        values = dict.fromkeys(FACTORS, 0.0) | amounts
+        return FactorChange(values, {n: float(v != 0) for n, v in values.items()}, 1.0)
+
+    findings = [
+        finding(0, "yaw", 1.0, truth=truth(yaw=0.2)),
+        finding(1, "yaw", 1.0, truth=truth(yaw=-0.2)),  # the wrong sense
+        finding(2, "roll", 1.0, truth=truth(yaw=0.2, roll=0.19)),  # not clear
+        finding(3, "roll", 1.0, reach_db=50.0, truth=truth(roll=0.1)),  # no effect
+    ]
+    found = naming_accuracy(findings)
+    assert (found.with_effect, found.right, found.clear, found.clear_right) == (3, 1, 2, 1)
+    assert found.confusion == {"yaw": {"yaw": 2, "roll": 1}}
+    assert naming_accuracy([finding(0, "yaw", 1.0)]) is None
+
+
+def test_a_run_that_was_stopped_goes_on(animator, clips, probe, tmp_path, monkeypatch):
+    whole = run_lab(animator, clips, probe, tmp_path / "a", progress=False)
+    assert [f.index for f in whole] == [0, 1, 2, 3]
+    assert all(f.truth is not None and set(f.truth.amounts) == set(FACTORS) for f in whole)
+    assert [Finding.from_json(json.loads(json.dumps(f.to_json()))) for f in whole] == whole
+
+    real, calls = Intervener.effects, []
+
+    def fails_at_two(self, index, reach, subjects):
+        calls.append(index)
+        if index == 2 and len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, index, reach, subjects)
+
+    monkeypatch.setattr(lab_module.Intervener, "effects", fails_at_two)
+    with pytest.raises(KeyboardInterrupt):
+        run_lab(animator, clips, probe, tmp_path / "b", progress=False)
+    assert run_lab(animator, clips, probe, tmp_path / "b", progress=False) == whole
+    assert calls == [0, 1, 2, 2, 3]
+    other = dataclasses.replace(probe, subjects=probe.subjects[:1])
+    with pytest.raises(LabError, match="of another model, other data or other options"):
+        run_lab(animator, clips, other, tmp_path / "b", progress=False)
+
+
+def test_pictures_that_are_not_finite_are_an_error(animator, clips):
+    broken = animator.replace(basis=animator.basis * np.float32(np.nan))
+    subject = Subject("anna", 0, 0, clips.frame(0, 0), STATED_FRAME)
+    with pytest.raises(ValueError, match="direction 1: the model's picture of anna isn't finite"):
+        Intervener(broken).effects(1, 0.5, [subject])
+
+
+def test_bad_input(animator, clips):
+    stream, detector = FrameStream(animator, 4), open_detector()
+
+    class Nothing:
+        resolution, names, lengths, fps = 32, (), (), ()
+
+        def __len__(self):
+            return 0
+
+    with pytest.raises(ValueError, match="no clips"):
+        open_probe(stream, Nothing(), LabOptions(), detector, progress=False)
+    with pytest.raises(ValueError, match="reads pictures of 32 pixels and the data have 64"):
+        open_probe(stream, ProceduralClips(64, 2, 8), LabOptions(), detector, progress=False)
+    few = LabOptions(max_clips=1, frames_per_clip=4)
+    with pytest.raises(ValueError, match="4 frames are too few for 4 vectors"):
+        open_probe(stream, clips, few, detector, progress=False)
+    with pytest.raises(LabError, match="subjects = 0: must be 1 or more"):
+        LabOptions(subjects=0)
+
+
+@pytest.fixture
+def model_folder(animator, tmp_path):
+    save_model(tmp_path / "model", animator.record, animator.params)
+    return tmp_path / "model"
+
+
+SMALL = ["--data", "procedural", "--clips", "3", "--frames", "3", "--portraits", "2"]
+
+
+def test_the_command_writes_a_report_that_stands_alone(model_folder, tmp_path, capsys):
+    out = tmp_path / "report"
+    command = ["interpret", str(model_folder), *SMALL, "--out", str(out), "--write-card"]
+    assert main(command) == 0, capsys.readouterr().err
+    printed = capsys.readouterr().out
+    assert "names that are right:" in printed or "confidence" in printed
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/webp;base64,") == 4 + 4
+    assert "<script" not in page and "http" not in page and 'src="figures' not in page
+    content = json.loads((out / "report.json").read_text())
+    assert len(content["directions"]) == 4
+    assert content["identity_drift"].startswith("left out")
+    card = read_card(out / "directions.json")
+    assert card.num_vectors == 4 and read_card(model_folder / "directions.json") == card
+    assert {d.index for d in card.directions} == {0, 1, 2, 3}
+    assert {path.suffix for path in (out / "figures").iterdir()} == {".png"}
+    assert not list(out.rglob("*.partial"))
+
+    # Names that are there are kept, unless they are to be replaced.
+    named = DirectionCard(4, (Direction(1, "wave"),))
+    (model_folder / "directions.json").write_text(named.to_json())
+    assert main(command) == 2
+    assert "has names already (wave); add --overwrite" in capsys.readouterr().err
+    assert read_card(model_folder / "directions.json") == named
+
+
+def test_the_command_says_what_is_missing(model_folder, tmp_path, capsys, monkeypatch):
+    out = ["--out", str(tmp_path / "report")]
+    single = tmp_path / "one.safetensors"
+    single.write_bytes(b"")
+    assert main(["interpret", str(single), *SMALL, *out, "--write-card"]) == 2
+    assert "is one file, and its card would be inside" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["interpret", str(model_folder), *SMALL, *out]) == 2
+    assert "pip install 'liax-jax[interpret]'" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
