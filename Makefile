@@ -8,10 +8,12 @@ STAMP := $(VENV)/installed
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint clean
+.PHONY: help env demo ablations interpretability test lint clean
 
 help:
 	@echo 'make demo    train the small model on drawn portraits and evaluate it: $(DEMO)'
+	@echo 'make ablations          the paper in small, on drawn portraits: docs/ablations.md, 4 hours'
+	@echo 'make interpretability   is a sparse dictionary readable: docs/interpretability.md, 6 hours'
 	@echo 'make test    run the tests'
 	@echo 'make lint    check style and types'
 	@echo 'make env     only make the environment, $(VENV)'
@@ -43,6 +45,15 @@ demo: $(STAMP)
 	@echo 'Figures:                   $(DEMO)/eval/results.json'
 	@echo 'Curves:                    $(DEMO)/metrics.jsonl, $(DEMO)/tensorboard'
 	@echo 'To start afresh:           rm -r $(DEMO) && make demo'
+
+# Many small trainings. Finished ones are kept: stopped by anything, or when its hours are over, the
+# same command goes on, and writes the report from what there is.
+# One cell alone: make ablations STUDY_FLAGS='--only lia-0'. What is left: STUDY_FLAGS=--dry-run.
+ablations: $(STAMP)
+	$(BIN)/python study.py configs/studies/ablations.py --hours 4 $(STUDY_FLAGS)
+
+interpretability: $(STAMP)
+	$(BIN)/python study.py configs/studies/interpretability.py --hours 6 $(STUDY_FLAGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile

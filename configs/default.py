@@ -36,6 +36,11 @@ def get_config() -> ConfigDict:
     config.loss.perceptual = 1.0  # λ₁ (LIA's own trainer has 1, times layer_weights below)
     config.loss.adversarial = 1.0
     config.loss.sparsity = 0.1  # λ₂; not published
+    # What λ₂ weighs: "l1", mean |α|; "hoyer", ‖α‖₁ / ‖α‖₂ of each frame, free of scale; "topk",
+    # mean |α| of all but the sparsity_top_k largest of each frame.
+    config.loss.sparsity_penalty = "l1"
+    config.loss.sparsity_top_k = 3  # of "topk" alone
+    config.loss.source_code = 0.0  # mean |Qᵀ z_s2r|: the source's own motion, along the vectors
     config.loss.l1_scales = 1  # 1 = plain L1; n = mean over n halvings
 
     config.perceptual = ConfigDict()
@@ -82,7 +87,10 @@ def get_config() -> ConfigDict:
     config.data.procedural.num_clips = 1000  # identities seen in training
     config.data.procedural.num_eval_clips = 8  # identities never seen in training
     config.data.procedural.frames_per_clip = 128
-    config.data.procedural.distribution = "natural"  # of every factor over time
+    # Of every factor over time: "natural", or independent ones, "resting" (mostly still),
+    # "laplacian", "gaussian" or "uniform".
+    config.data.procedural.distribution = "natural"
+    config.data.procedural.moving = ()  # the factors that move, ("yaw", "jaw", …); empty = all
 
     config.train_steps = 800_000
     config.max_minutes = 0.0  # of training; stops earlier, saved. 0 = no limit

@@ -86,6 +86,50 @@ def sparsity(alpha: jax.Array) -> jax.Array:
     return optax.tree.norm(alpha, ord=1) / alpha.size
 
 
+def sparsity_hoyer(alpha: jax.Array) -> jax.Array:
+    """How evenly motion is spread over vectors, free of scale: (b, M) → (b,) in [0, 1].
+
+    (‖α‖₁ / ‖α‖₂ − 1) / (√M − 1), one minus the sparseness of Hoyer (2004): 0 where one coefficient
+    does everything, 1 where all are as large. M ≥ 2.
+    """
+    # Not differentiable at α = 0, where the ratio has no limit either: rounded off below |α| 1e-4.
+    length = jnp.sqrt(jnp.square(alpha).sum(-1) + 1e-8)
+    return (jnp.abs(alpha).sum(-1) / length - 1) / (alpha.shape[-1] ** 0.5 - 1)
+
+
+def sparsity_top_k(alpha: jax.Array, k: int) -> jax.Array:
+    """Mean |α| with the k largest of each frame let off: (b, M) → (b,); 1 ≤ k < M.
+
+    The k largest have no gradient, so that they don't shrink; the model itself cuts nothing.
+    """
+    size = jnp.abs(alpha)
+    largest = jax.lax.top_k(size, k)[0].sum(-1)
+    return (size.sum(-1) - largest) / alpha.shape[-1]
+
+
+SPARSITY_PENALTIES = ("l1", "hoyer", "topk")
+
+
+def sparsity_penalty(alpha: jax.Array, penalty: str, top_k: int) -> jax.Array:
+    """The penalty of `SPARSITY_PENALTIES` that a config names: (b, M) → (b,) or a scalar."""
+    if penalty == "hoyer":
+        return sparsity_hoyer(alpha)
+    return sparsity_top_k(alpha, top_k) if penalty == "topk" else sparsity(alpha)
+
+
+def source_code(z_s2r: jax.Array, directions: jax.Array) -> jax.Array:
+    """|Qᵀ z_{s→r}|: what the source's own code does along the motion vectors, (b, M).
+
+    z_{s→r} takes the source's pose back to the reference, so that motion can be described in it
+    densely while α is sparse. What is orthogonal to the vectors is free.
+
+    Args:
+      z_s2r: (b, D).
+      directions: Q (D, M).
+    """
+    return jnp.abs(jnp.matmul(z_s2r, directions, precision=jax.lax.Precision.HIGHEST))
+
+
 def weighted_total(
     terms: Mapping[str, jax.Array], weights: Mapping[str, float]
 ) -> tuple[jax.Array, dict[str, jax.Array]]:

@@ -48,4 +48,5 @@ def test_the_table_lists_them_all():
         )
     fields = {"loss.sparsity", "model.num_vectors", "model.num_blocks", "model.use_mask"}
     text = "".join((FOLDER / f"{name}.py").read_text() for name in NAMES)
-    assert all(field in text for field in fields | {"model.family"})
+    fields |= {"model.family", "loss.sparsity_penalty", "loss.source_code"}
+    assert all(field in text for field in fields)

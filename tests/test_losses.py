@@ -118,3 +118,48 @@ def test_weighted_total_sums_and_reports_unweighted_means_by_name():
     with pytest.raises(KeyError, match="l1"):
         losses.weighted_total(terms, {"sparsity": 1.0})
     assert float(losses.weighted_total({}, {})[0]) == 0
+
+
+def test_hoyer_penalty_is_one_less_hoyers_sparseness_and_free_of_scale():
+    alpha = draw((5, 9))
+    sizes = np.abs(alpha.astype(np.float64))
+    ratio = sizes.sum(1) / np.sqrt(np.square(sizes).sum(1))
+    sparseness = (np.sqrt(9) - ratio) / (np.sqrt(9) - 1)
+    found = losses.sparsity_hoyer(alpha)
+    np.testing.assert_allclose(found, 1 - sparseness, rtol=1e-5)
+    np.testing.assert_allclose(losses.sparsity_hoyer(30 * alpha), found, rtol=1e-5)
+    one, even = jnp.eye(9)[:1], -jnp.ones((1, 9))
+    np.testing.assert_allclose(losses.sparsity_hoyer(one), 0, atol=1e-6)
+    np.testing.assert_allclose(losses.sparsity_hoyer(even), 1, rtol=1e-6)
+    # Free of scale: no slope along the code itself.
+    slope = jax.grad(lambda a: losses.sparsity_hoyer(a).sum())(jnp.asarray(alpha))
+    np.testing.assert_allclose((slope * alpha).sum(1), 0, atol=1e-6)
+    assert jnp.isfinite(jax.grad(lambda a: losses.sparsity_hoyer(a).sum())(jnp.zeros((2, 9)))).all()
+
+
+def test_top_k_penalty_lets_the_largest_off():
+    alpha = jnp.asarray([[0.5, -3.0, 1.0, 2.0], [4.0, 0.5, -1.0, -0.25]])
+    np.testing.assert_allclose(losses.sparsity_top_k(alpha, 2), [1.5 / 4, 0.75 / 4], rtol=1e-6)
+    np.testing.assert_allclose(losses.sparsity_top_k(alpha, 1), [3.5 / 4, 1.75 / 4], rtol=1e-6)
+    slope = jax.grad(lambda a: losses.sparsity_top_k(a, 2).sum())(alpha)
+    np.testing.assert_allclose(slope[0], [0.25, 0, 0.25, 0])
+    np.testing.assert_allclose(slope[1], [0, 0.25, 0, -0.25])
+
+
+@pytest.mark.parametrize("penalty", losses.SPARSITY_PENALTIES)
+def test_the_penalty_that_a_config_names(penalty):
+    alpha = draw((3, 6))
+    expected = {
+        "l1": losses.sparsity(alpha),
+        "hoyer": losses.sparsity_hoyer(alpha),
+        "topk": losses.sparsity_top_k(alpha, 2),
+    }
+    np.testing.assert_array_equal(losses.sparsity_penalty(alpha, penalty, 2), expected[penalty])
+
+
+def test_source_code_is_measured_along_the_vectors():
+    z, directions = draw((3, 8)), np.linalg.qr(draw((8, 4), 1))[0]
+    found = losses.source_code(z, directions)
+    np.testing.assert_allclose(found, np.abs(z @ directions), rtol=1e-5)
+    across = z - (z @ directions) @ directions.T
+    np.testing.assert_allclose(losses.source_code(across, directions), 0, atol=1e-6)

@@ -18,7 +18,7 @@ def build_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
                 shares and folders of several by name; `skip_damaged`; and the split names
                 `train_split`, `eval_split`.
             "procedural": drawn portraits; `seed`, and in `procedural` `num_clips` (for training),
-                `num_eval_clips`, `frames_per_clip` and `distribution`.
+                `num_eval_clips`, `frames_per_clip`, `distribution` and `moving`.
         resolution: of the model, in pixels.
         split: "train" or "eval".
 
@@ -98,4 +98,5 @@ def _procedural_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
         frames_per_clip=config.frames_per_clip,
         seed=seed,
         distribution=distribution,
+        moving=config.get("moving", ()),
     )

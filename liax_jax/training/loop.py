@@ -9,7 +9,7 @@ import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from liax_jax import runtime
+from liax_jax import losses, runtime
 from liax_jax.checkpoint import Checkpoints, claim_workdir
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.pipeline import build_clips, make_train_iterator
@@ -55,6 +55,19 @@ def check_config(config: ConfigDict) -> None:
             f"loss.l1_scales = {config.loss.l1_scales}: must lie between 1 and "
             f"{config.model.resolution.bit_length()} at {config.model.resolution} pixels"
         )
+    if config.loss.sparsity_penalty not in losses.SPARSITY_PENALTIES:
+        raise ValueError(
+            f"loss.sparsity_penalty = {config.loss.sparsity_penalty!r}: choose one of "
+            f"{', '.join(losses.SPARSITY_PENALTIES)}"
+        )
+    vectors, top_k = config.model.num_vectors, config.loss.sparsity_top_k
+    if config.loss.sparsity_penalty == "topk" and not 1 <= top_k < vectors:
+        raise ValueError(
+            f"loss.sparsity_top_k = {top_k}: must lie between 1 and {vectors - 1} with "
+            f"{vectors} vectors"
+        )
+    if config.loss.sparsity_penalty == "hoyer" and vectors < 2:
+        raise ValueError("loss.sparsity_penalty = 'hoyer' needs model.num_vectors of 2 or more")
     if config.loss.perceptual:
         perceptual.check_scales(config.model.resolution, config.perceptual.scales)
         if not config.perceptual.weights:
@@ -223,10 +236,10 @@ def _stop_if_diverged(metrics: dict[str, Any] | None, step: int, config: ConfigD
     values = {name: float(value) for name, value in metrics.items()}
     terms = [name for name, value in values.items() if not np.isfinite(value)]
     # The terms themselves, if one of them is to blame; else only their gradients overflowed.
-    losses = [n for n in terms if n.startswith("loss/") and n != "loss/total"] or terms
+    blamed = [n for n in terms if n.startswith("loss/") and n != "loss/total"] or terms
     raise TrainingDiverged(
         f"gradients were not finite for {int(values['skipped_in_row'])} steps in a row, up to step "
-        f"{step}: {', '.join(losses)}. Those updates were skipped, and the last checkpoint is "
+        f"{step}: {', '.join(blamed)}. Those updates were skipped, and the last checkpoint is "
         "sound. Lower the learning rate or the weight of that term, set clip_norm, or look at the "
         "data, and start again"
     )

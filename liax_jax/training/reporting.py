@@ -180,14 +180,17 @@ def source_shares(batches: TrainIterator, step: int, interval: int) -> dict[str,
 
 
 def progress_bar(total: int, initial: int, batch_size: int, enabled: bool) -> tqdm:
-    """Counts steps; shows images (pairs) per second and the time left."""
+    """Counts steps; shows images (pairs) per second and the time left.
+
+    TQDM_DISABLE=1, as tqdm has it, hides it.
+    """
     return tqdm(
         total=total * batch_size,
         initial=initial * batch_size,
         unit="image",
         unit_scale=True,
         desc="train",
-        disable=not enabled,
+        disable=not enabled or bool(os.environ.get("TQDM_DISABLE")),
         dynamic_ncols=True,
         smoothing=0.05,
     )

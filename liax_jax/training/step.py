@@ -247,7 +247,12 @@ def _generator_loss(
     image, out = animator.apply({"params": params}, source, driving)
     weights, terms = config.loss, {}
     terms["l1"] = losses.multiscale_l1(image, driving, weights.l1_scales)
-    terms["sparsity"] = losses.sparsity(out["alpha_r2t"])
+    terms["sparsity"] = losses.sparsity_penalty(
+        out["alpha_r2t"], weights.sparsity_penalty, weights.sparsity_top_k
+    )
+    if weights.source_code:
+        directions: Any = animator.apply({"params": params}, method="directions")
+        terms["source_code"] = losses.source_code(out["z_s2r"], directions)
     if weights.perceptual:
         terms["perceptual"] = losses.perceptual_distance(
             frozen, image, driving, config.perceptual.scales, config.perceptual.layer_weights

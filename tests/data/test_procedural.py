@@ -153,6 +153,7 @@ def test_any_resolution_shows_the_same_portrait(clips, resolution):
         ({"resolution": 8}, "resolution"),
         ({"distribution": "cauchy"}, "cauchy"),
         ({"distribution": {"jow": "uniform"}}, "jow"),
+        ({"moving": ("yaw", "jow")}, "jow"),
         ({"distribution": {"jaw": "cauchy"}}, "cauchy"),
     ],
 )
@@ -199,7 +200,7 @@ def test_marginals_have_their_shapes():
     np.testing.assert_allclose(shares, 0.25, atol=0.08)
 
 
-@pytest.mark.parametrize("distribution", ["laplacian", "gaussian", "uniform"])
+@pytest.mark.parametrize("distribution", ["resting", "laplacian", "gaussian", "uniform"])
 def test_named_distributions_are_independent_between_factors(distribution):
     correlation = np.corrcoef(sampled(distribution).T) - np.eye(len(FACTORS))
     assert np.abs(correlation).max() < 0.2  # 450 draws: 0.05 expected, 0.16 the largest of 91
@@ -213,6 +214,27 @@ def test_a_mapping_sets_single_factors():
     other = [k for k in range(len(FACTORS)) if k != yaw]
     np.testing.assert_array_equal(mixed.factors(1)[:, other], base.factors(1)[:, other])
     assert np.abs(mixed.factors(1)[:, yaw] - base.factors(1)[:, yaw]).max() > 0.05
+
+
+def test_resting_factors_are_at_zero_most_of_the_time():
+    values = sampled("resting")
+    assert np.mean(values == 0) == pytest.approx(0.7, abs=0.03)
+    moving = values[:, FACTORS.index("yaw")]
+    moving = moving[moving != 0]
+    assert np.abs(moving).max() > 0.9 and np.median(np.abs(moving)) == pytest.approx(0.5, abs=0.12)
+    assert values[:, FACTORS.index("jaw")].min() == 0  # one-sided: rests at its end
+
+
+def test_factors_that_do_not_move_are_at_rest():
+    every = ProceduralClips(16, 3, seed=2, distribution="laplacian")
+    two = ProceduralClips(16, 3, seed=2, distribution="laplacian", moving=("jaw", "yaw"))
+    assert two.factor_names == ("yaw", "jaw")
+    columns = [FACTORS.index(name) for name in two.factor_names]
+    np.testing.assert_array_equal(two.factors(1), every.factors(1)[:, columns])
+    rest = np.zeros(len(FACTORS), np.float32)
+    rest[columns] = two.factors(1)[5]
+    np.testing.assert_array_equal(two.frame(1, 5), every.frame_at(1, rest))
+    np.testing.assert_array_equal(two.frame(1, 5), two.frame_at(1, two.factors(1)[5]))
 
 
 def test_natural_motion_is_as_in_life():

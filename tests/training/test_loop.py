@@ -190,15 +190,25 @@ def test_full_disk_ends_the_run_and_leaves_the_checkpoint_before(cheap, tmp_path
         ("model.groups", 3, "model.groups = 3"),
         ("model.family", "lia_y", "model.family = 'lia_y': choose one of lia_x, lia"),
         ("loss.l1_scales", 0, "loss.l1_scales = 0"),
+        ("loss.sparsity_penalty", "l2", "loss.sparsity_penalty = 'l2': choose one of l1, hoyer"),
         ("loss.perceptual", 1.0, "perceptual.scales"),
         ("data.kind", "videos", "data.kind must be 'procedural' or 'records', got 'videos'"),
         ("data.procedural.num_clips", 0, "num_clips must be at least 1"),
+        ("data.procedural.moving", ("yaw", "jow"), "unknown factor jow; choose from yaw, pitch"),
     ],
 )
 def test_config_that_cannot_be_trained(tmp_path, field, value, message):
     config = tiny_config()
     config.update_from_flattened_dict({field: value})
     with pytest.raises(ValueError, match=message):
+        train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_top_k_lets_fewer_than_all_vectors_off(tmp_path):
+    config = tiny_config()
+    config.loss.update(sparsity_penalty="topk", sparsity_top_k=4)
+    with pytest.raises(ValueError, match="loss.sparsity_top_k = 4: must lie between 1 and 3"):
         train_and_evaluate(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -82,6 +82,22 @@ def test_total_is_the_weighted_sum_of_the_terms(four_steps, run_config):
         assert values["loss/total"] == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.parametrize("penalty", ["hoyer", "topk"])
+def test_other_penalties_are_terms_of_their_own(
+    penalty, compile_step, run_config, initial_generator_state, make_batch
+):
+    config = run_config.copy_and_resolve_references()
+    config.loss.update(adversarial=0.0, sparsity_penalty=penalty, source_code=0.5)
+    config.loss.update(sparsity=0.25, sparsity_top_k=2)
+    step = compile_step(config)
+    _, values = step(step.put(initial_generator_state), make_batch(0))
+    total = values["loss/l1"] + 0.25 * values["loss/sparsity"] + 0.5 * values["loss/source_code"]
+    assert values["loss/total"] == pytest.approx(total, rel=1e-5)
+    assert 0 < values["loss/sparsity"] <= 1
+    assert values["loss/sparsity"] != pytest.approx(values["alpha/mean_abs"], rel=1e-3)
+    assert values["loss/source_code"] > 0
+
+
 def test_same_state_and_batch_give_the_same_bits(four_steps, tiny_step, make_batch):
     states, metrics = four_steps
     again, values = tiny_step(tiny_step.put(states[2]), make_batch(2))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from liax_jax.data.procedural.factors import FACTORS, resolve_distributions, trajectories
+from liax_jax.data.procedural.factors import (
+    FACTORS,
+    resolve_distributions,
+    resolve_moving,
+    trajectories,
+)
 from liax_jax.data.procedural.identity import Identity, sample_identity
 from liax_jax.data.procedural.render import Layers, PortraitRenderer
 
@@ -26,11 +31,16 @@ class ProceduralClips:
       num_clips: number of clips, >= 1; each is another person.
       frames_per_clip: frames per clip, >= 2.
       seed: non-negative seed of identities and motion.
-      distribution: "natural", "laplacian", "gaussian" or "uniform" for all factors, or a mapping
-        factor -> one of these, where factors left out are "natural".
+      distribution: one of `DISTRIBUTIONS` for all factors, or a mapping factor -> one of these,
+        where factors left out are "natural".
       fps: frames per second, > 0.
       first_identity: number of the first clip's identity, >= 0.
       cached_clips: clips whose still layers are kept in memory, >= 1.
+      moving: names of the factors that move, empty for all; the others stay at rest (0). Those that
+        move do so as they would among all.
+
+    Attributes:
+      factor_names: the F factors that move.
 
     Raises:
       ValueError: an argument out of its range, an unknown factor or distribution.
@@ -46,6 +56,7 @@ class ProceduralClips:
         fps: float = 25.0,
         first_identity: int = 0,
         cached_clips: int = 64,
+        moving: Sequence[str] = (),
     ) -> None:
         for name, value, least in (
             ("num_clips", num_clips, 1),
@@ -63,7 +74,8 @@ class ProceduralClips:
         self.first_identity = int(first_identity)
         self.cached_clips = int(cached_clips)
         self.distributions = resolve_distributions(distribution)
-        self.factor_names = FACTORS
+        self.factor_names = resolve_moving(moving)
+        self._columns = [FACTORS.index(name) for name in self.factor_names]
         self.names = [f"portrait-{seed}-{first_identity + i:05d}" for i in range(num_clips)]
         self.lengths = [int(frames_per_clip)] * int(num_clips)
         self.fps = [float(fps)] * int(num_clips)
@@ -110,14 +122,15 @@ class ProceduralClips:
         """Normalised factor values of a clip, float32 (t, F), in the order of `factor_names`."""
         clip = self._check(clip)
         key = (self.seed, self.first_identity + clip, 6)
-        return trajectories(key, self.lengths[clip], self.fps[clip], self.distributions)
+        values = trajectories(key, self.lengths[clip], self.fps[clip], self.distributions)
+        return values[:, self._columns]
 
     def frame(self, clip: int, t: int) -> np.ndarray:
         """Frame t of a clip, uint8 (h w 3), RGB."""
         layers, values = self._still(clip)
         if not 0 <= t < len(values):
             raise IndexError(f"frame {t} is outside 0..{len(values) - 1}")
-        return self._renderer.draw(layers, values[t])
+        return self._renderer.draw(layers, self._all_factors(values[t]))
 
     def frames(self, clip: int) -> Iterator[np.ndarray]:
         """All frames of a clip in order, each uint8 (h w 3)."""
@@ -127,4 +140,10 @@ class ProceduralClips:
     def frame_at(self, clip: int, values: np.ndarray) -> np.ndarray:
         """A clip's portrait at any normalised factor values (F,), uint8 (h w 3), RGB."""
         layers, _ = self._still(clip)
-        return self._renderer.draw(layers, np.asarray(values, np.float32))
+        return self._renderer.draw(layers, self._all_factors(values))
+
+    def _all_factors(self, values: np.ndarray) -> np.ndarray:
+        """Values of the factors that move (F,) → of all, as the renderer takes them."""
+        everything = np.zeros(len(FACTORS), np.float32)
+        everything[self._columns] = values
+        return everything

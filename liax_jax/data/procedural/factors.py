@@ -6,7 +6,7 @@ is at one end (`ONE_SIDED`); the extreme that a value of 1 stands for is its `RE
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -37,9 +37,10 @@ UNIT: dict[str, str] = {name: row[1] for name, row in _TABLE.items()}
 REACH: dict[str, float] = {name: row[2] for name, row in _TABLE.items()}
 _SECONDS: dict[str, float] = {name: row[3] for name, row in _TABLE.items()}
 
-DISTRIBUTIONS: tuple[str, ...] = ("natural", "laplacian", "gaussian", "uniform")
+DISTRIBUTIONS: tuple[str, ...] = ("natural", "resting", "laplacian", "gaussian", "uniform")
 GAUSSIAN_SIGMA = 0.36  # cut at 1 (2.8 sigma), so that no value piles up at the ends
 LAPLACIAN_SCALE = 0.20  # cut at 1 (5 scales)
+RESTING_SHARE = 0.7  # of the time exactly at rest, else evenly spread over the range
 
 
 def resolve_distributions(distribution: str | Mapping[str, str]) -> dict[str, str]:
@@ -62,6 +63,17 @@ def resolve_distributions(distribution: str | Mapping[str, str]) -> dict[str, st
                 f"unknown distribution {value!r} for {name}; choose from {', '.join(DISTRIBUTIONS)}"
             )
     return chosen
+
+
+def resolve_moving(moving: Sequence[str]) -> tuple[str, ...]:
+    """The factors that move, in the order of `FACTORS`; none named means all.
+
+    Raises ValueError on an unknown name.
+    """
+    unknown = sorted(set(moving) - set(FACTORS))
+    if unknown:
+        raise ValueError(f"unknown factor {', '.join(unknown)}; choose from {', '.join(FACTORS)}")
+    return tuple(name for name in FACTORS if name in moving) or FACTORS
 
 
 def factor_range(name: str) -> tuple[float, float]:
@@ -89,8 +101,11 @@ def quantile(distribution: str, probability: np.ndarray) -> np.ndarray:
     """Quantile function on [-1, 1] of a named marginal, at probabilities in (0, 1).
 
     The normal has sigma `GAUSSIAN_SIGMA` and the Laplacian scale `LAPLACIAN_SCALE`, both cut at
-    -1 and 1.
+    -1 and 1; "resting" is 0 with probability `RESTING_SHARE`.
     """
+    if distribution == "resting":
+        side = np.maximum(np.abs(2 * probability - 1) - RESTING_SHARE, 0) / (1 - RESTING_SHARE)
+        return np.where(probability < 0.5, -side, side)
     if distribution == "uniform":
         return 2 * probability - 1
     if distribution == "laplacian":
@@ -112,7 +127,10 @@ def _marginal(
     else:
         value = quantile(kind, numerics.normal_cdf(process))
     value = np.minimum(np.maximum(value, -1.0), 1.0)
-    return 0.5 + 0.5 * value if name in ONE_SIDED else value
+    if name not in ONE_SIDED:
+        return value
+    # What rests does so at the end of its range; the others are as far from both ends.
+    return np.abs(value) if kind == "resting" else 0.5 + 0.5 * value
 
 
 def _excursions(
@@ -190,8 +208,8 @@ def trajectories(
 ) -> np.ndarray:
     """Normalised factor values over time, float32 (t, F) in the order of `FACTORS`.
 
-    Every factor has its own random stream, so under "laplacian", "gaussian" and "uniform" the
-    factors are independent of one another. "natural" is as in talking-head clips: the head near
+    Every factor has its own random stream, so under all but "natural" the factors are independent
+    of one another. "natural" is as in talking-head clips: the head near
     rest with excursions, the mouth busy, gaze in jumps, blinks rare and mostly of both lids.
     """
     columns: dict[str, np.ndarray] = {}

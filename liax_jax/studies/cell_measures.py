@@ -1,0 +1,171 @@
+"""What is measured of a trained cell: reconstruction, sparsity, and how readable its codes are."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from liax_jax.animation.animator import Animator, load
+from liax_jax.animation.streaming import FrameStream
+from liax_jax.data.clip_sets import build_clips
+from liax_jax.data.procedural import ProceduralClips
+from liax_jax.evaluation.command import EvaluateOptions, evaluate
+from liax_jax.interpretability.codes import Codes, extract_codes
+from liax_jax.interpretability.disentanglement import measure_disentanglement
+from liax_jax.interpretability.probe_clips import PROBE_SEED
+from liax_jax.interpretability.rotation import find_rotation
+from liax_jax.interpretability.sparsity import measure_sparsity
+from liax_jax.studies.cells import Probe
+from liax_jax.visualization import save_png
+
+METRICS = ("l1", "psnr", "ssim")
+CODES_NAME, EXAMPLES_NAME = "codes.npz", "examples.png"
+_EXAMPLES = 8
+# Codes as they are scored: without what stays the same in a clip, who is in it above all.
+KIND = "deviations"
+_PROBE_FRAMES = 250
+
+
+def measure_cell(
+    config: ConfigDict, workdir: Path, folder: Path, probe: Probe | None, rotations: Sequence[str]
+) -> dict[str, Any]:
+    """Measures the newest checkpoint of a workdir.
+
+    Args:
+      config: of the run, on procedural portraits.
+      workdir: of the run.
+      folder: gets the codes of the probe, example pictures, and the evaluation's files.
+      probe: None for reconstruction alone.
+      rotations: criteria to turn the codes by.
+
+    Returns:
+      What result.json holds of it: "reconstruction", "parameters", and with a probe "sparsity",
+      "readability" ("frames", "deviations") and "rotated" {criterion: …}.
+    """
+    evaluated = evaluate(
+        EvaluateOptions(
+            config=config,
+            workdir=workdir,
+            out=folder / "eval",
+            metrics=METRICS,
+            restart=True,
+            progress=False,
+        )
+    )
+    animator = load(workdir)
+    save_png(folder / EXAMPLES_NAME, _examples(animator, config))
+    sizes = [np.size(leaf) for leaf in jax.tree.leaves(animator.params)]
+    found: dict[str, Any] = {
+        "parameters": int(sum(sizes)),
+        "reconstruction": {
+            "mean": evaluated["mean"],
+            "intervals": evaluated["intervals"],
+            "floors": evaluated["floors"],
+            "clips": len(evaluated["clips"]),
+        },
+    }
+    if probe is None:
+        return found
+    codes = extract_codes(
+        FrameStream(animator),
+        probe_clips(config, probe),
+        max_clips=probe.clips + probe.rotation_clips,
+        frames_per_clip=probe.frames_per_clip,
+    )
+    np.savez_compressed(
+        folder / CODES_NAME,
+        alpha=codes.alpha.astype(np.float32),
+        clip=codes.clip,
+        group=codes.group,
+        factors=np.asarray(codes.factors, np.float32),
+        factor_names=np.array(codes.factor_names),
+        rotation_clips=probe.rotation_clips,
+    )
+    for_rotations, scored = split_codes(codes, probe.rotation_clips)
+    found |= {
+        "sparsity": measure_sparsity(scored.alpha, probe.rotations).to_json(),
+        "readability": {
+            kind: _readability(scored.of_kind(kind), probe) for kind in ("frames", KIND)
+        },
+        "rotated": {},
+    }
+    for criterion in rotations:
+        turn = find_rotation(for_rotations.of_kind(KIND).alpha, criterion)
+        turned = dataclasses.replace(scored, alpha=scored.alpha @ turn.matrix)
+        found["rotated"][criterion] = {
+            "matrix": turn.matrix.tolist(),
+            "mean_abs": {"before": turn.before, "after": turn.after},
+            "sparsity": measure_sparsity(turned.alpha, probe.rotations).to_json(),
+            "readability": {KIND: _readability(turned.of_kind(KIND), probe)},
+        }
+    return found
+
+
+def _examples(animator: Animator, config: ConfigDict) -> np.ndarray:
+    """Source, driving and reconstruction of people never seen, (3 R, n R, 3): a row each."""
+    clips = build_clips(config.data, config.model.resolution, "eval")
+    columns = []
+    for clip in range(min(_EXAMPLES, len(clips))):
+        source, driving = (clips.frame(clip, t) for t in (0, clips.lengths[clip] // 2))
+        portrait = animator.encode(source)
+        rebuilt = animator.render(portrait, animator.coefficients(driving[None]), uint8=True)
+        columns.append(np.concatenate([source, driving, np.asarray(rebuilt[0])]))
+    return np.concatenate(columns, axis=1)
+
+
+def probe_clips(config: ConfigDict, probe: Probe) -> ProceduralClips:
+    """People that no training has seen, moving as those of the training do."""
+    fields = config.data.procedural
+    return ProceduralClips(
+        config.model.resolution,
+        probe.clips + probe.rotation_clips,
+        _PROBE_FRAMES,
+        PROBE_SEED,
+        fields.distribution,
+        moving=fields.moving,
+        cached_clips=1,
+    )
+
+
+def split_codes(codes: Codes, rotation_clips: int) -> tuple[Codes, Codes]:
+    """The codes of the first clips, to find rotations on, and of the others, to be scored."""
+    first = codes.clip < rotation_clips
+    return _rows(codes, first), _rows(codes, ~first)
+
+
+def read_codes(folder: Path) -> Codes:
+    """The codes that a cell's scores are of."""
+    with np.load(folder / CODES_NAME) as saved:
+        codes = Codes(
+            saved["alpha"].astype(np.float64),
+            saved["clip"],
+            saved["group"],
+            saved["factors"].astype(np.float64),
+            tuple(map(str, saved["factor_names"])),
+        )
+        return split_codes(codes, int(saved["rotation_clips"]))[1]
+
+
+def _rows(codes: Codes, rows: np.ndarray) -> Codes:
+    factors = None if codes.factors is None else codes.factors[rows]
+    return dataclasses.replace(
+        codes,
+        alpha=codes.alpha[rows],
+        clip=codes.clip[rows],
+        group=codes.group[rows],
+        factors=factors,
+    )
+
+
+def _readability(codes: Codes, probe: Probe) -> dict[str, Any]:
+    return measure_disentanglement(
+        codes,
+        regressors=probe.regressors,
+        rotations=probe.rotations,
+        bootstrap=probe.bootstrap,
+        jobs=1,
+    ).to_json()

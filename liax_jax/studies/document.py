@@ -1,0 +1,107 @@
+"""Parts of a report: tables, and a page of which only what stands between marks is renewed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from liax_jax.studies.cells import Study
+from liax_jax.studies.rows import Row, Statistic
+
+_VERSIONS = ("python", "jax", "flax", "numpy", "scikit-learn")
+
+
+def fill(page: Path, parts: Mapping[str, str]) -> None:
+    """Renews `<!-- name -->` … `<!-- end of name -->` of a page; the rest is by hand and stays.
+
+    Raises:
+      FileNotFoundError: no such page.
+      ValueError: a part that the page has no marks for.
+    """
+    text = page.read_text()
+    for name, content in parts.items():
+        first, last = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, mark, rest = text.partition(first)
+        _, end, after = rest.partition(last)
+        if not mark or not end:
+            raise ValueError(f"{page} has no lines {first.strip()!r} and {last!r}; add them")
+        text = before + first + content.rstrip("\n") + "\n" + last + after
+    partial = page.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(page)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes it whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    partial.replace(path)
+
+
+def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    cells = [list(header), ["---"] * len(header), *map(list, lines)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells) + "\n"
+
+
+def shown(statistic: Statistic | None, digits: int = 2, control: bool = True) -> str:
+    """0.52 [0.48, 0.56] (0.14): the mean, its interval where there is one, and its control."""
+    if statistic is None:
+        return "–"
+    text = f"{statistic.value:.{digits}f}"
+    if statistic.interval is not None:
+        low, high = statistic.interval
+        text += f" [{low:.{digits}f}, {high:.{digits}f}]"
+    if control and statistic.control is not None:
+        text += f" ({statistic.control:.{digits}f})"
+    return text
+
+
+def rows_table(
+    rows: Sequence[Row], columns: Mapping[str, tuple[str, int, bool]], first: str = "cells"
+) -> str:
+    """A table of rows.
+
+    Args:
+      columns: statistic → (heading, digits, whether its control is shown).
+      first: heading of the rows' names.
+    """
+    header = [first, "seeds", *(heading for heading, _, _ in columns.values())]
+    lines = [
+        [
+            row.name,
+            str(len(row.seeds)),
+            *(
+                shown(row.statistics.get(name), digits, control)
+                for name, (_, digits, control) in columns.items()
+            ),
+        ]
+        for row in rows
+    ]
+    return table(header, lines)
+
+
+def provenance(study: Study, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the figures are from: cells, seeds, commits, versions, devices, hours."""
+    if not results:
+        return "No cell has run yet.\n"
+
+    def different(values: Sequence[str]) -> str:
+        return ", ".join(dict.fromkeys(values))
+
+    found = list(results.values())
+    versions = [
+        ", ".join(f"{name} {result['versions'][name]}" for name in _VERSIONS) for result in found
+    ]
+    hours = sum(result["seconds"]["training"] for result in found) / 3600
+    seeds = sorted({result["seed"] for result in found})
+    lines = [
+        f"- {len(found)} of {len(study.cells)} cells, seeds {', '.join(map(str, seeds))}; "
+        f"{hours:.1f} hours of training, cells that ran side by side added up.",
+        f'- Commit {different([str(result["commit"]) for result in found])} ("+": with changes '
+        f"not committed); {different(versions)}; {different([r['device'] for r in found])}.",
+    ]
+    missing = [cell.name for cell in study.cells if cell.name not in results]
+    if missing:
+        lines.append(f"- Not run yet: {', '.join(missing)}.")
+    return "\n".join(lines) + "\n"
