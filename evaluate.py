@@ -31,6 +31,9 @@ _DATA = flags.DEFINE_string(
     "data", None, "Clips instead of the config's: records, or a folder of videos or of frames."
 )
 _SPLIT = flags.DEFINE_string("split", None, "Of --data; by default its validation or test split.")
+_RESOLUTION = flags.DEFINE_integer(
+    "resolution", None, "With --predictions: pixels that videos of --data are scaled to."
+)
 _OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 _METRICS = flags.DEFINE_list("metrics", [], "Only these; by default all whose weights are there.")
 _WEIGHTS = flags.DEFINE_string(
@@ -79,6 +82,7 @@ def main() -> None:
         protocol=_PROTOCOL.value,
         data=_path(_DATA.value),
         split=_SPLIT.value,
+        resolution=_RESOLUTION.value,
         out=_path(_OUT.value),
         metrics=tuple(_METRICS.value),
         weights=_path(_WEIGHTS.value),

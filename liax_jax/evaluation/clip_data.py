@@ -204,7 +204,7 @@ def _open_records(path: pathlib.Path, split: str | None, resolution: int | None)
     clips = RecordClips(path, chosen)
     if resolution is not None and clips.resolution != resolution:
         raise EvaluationError(
-            f"the records in {path} are of {clips.resolution} px, the model of {resolution} px; "
+            f"the records in {path} are of {clips.resolution} px, and {resolution} px are wanted; "
             f"run `liax prepare --resolution {resolution}` into another folder"
         )
     listing = [

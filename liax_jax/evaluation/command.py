@@ -74,6 +74,7 @@ class EvaluateOptions:
     predictions: Path | None = None
     data: Path | None = None
     split: str | None = None
+    resolution: int | None = None
     protocol: str = self_reenactment.NAME
     out: Path | None = None
     metrics: Sequence[str] = ()
@@ -136,7 +137,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         )
         logger.info("results are in %s", out)
         return results
-    data = _open_clips(options, model.config.resolution if model else None)
+    data = _open_clips(options, model.config.resolution if model else options.resolution)
     logger.info("%s; %d clips", _who(model), len(data.clips))
     metrics, left_out = _open_metrics(options, data.clips.resolution)
     context = dataclasses.replace(
@@ -304,12 +305,15 @@ def _check(options: EvaluateOptions) -> None:
             )
         if options.data is None and options.config is None:
             raise EvaluationError("--predictions needs --data, the clips they stand for")
+    elif options.resolution is not None:
+        raise EvaluationError("--resolution is for --predictions; a model has its own")
     elif options.checkpoint is not None:
         if options.data is None and options.config is None and options.protocol != speed.NAME:
             raise EvaluationError("--data has to be given, or a --config that names data")
     elif options.config is not None and options.workdir is None:
         raise EvaluationError("--workdir has to be given, or --checkpoint")
-    for name, least in (("batch_size", 1), ("max_clips", 1), ("max_frames", 2)):
+    least_values = {"batch_size": 1, "max_clips": 1, "max_frames": 2, "resolution": 16}
+    for name, least in least_values.items():
         value = getattr(options, name)
         if value is not None and value < least:
             raise EvaluationError(f"--{name} has to be at least {least}, got {value}")

@@ -18,6 +18,8 @@ from liax_jax.evaluation.text_table import number
 # Of a protocol, what may differ between runs whose clips can be compared all the same: clips are
 # matched one by one, and other systems don't say how they move a source.
 _MAY_DIFFER = ("metrics", "clips", "frames", "pairs", "sources", "motion")
+# Relative differences that come of the order of additions, with another batch size or device.
+_ROUNDING = 1e-5
 _FRAME_DIGESTS = ("driving_sha256", "source_sha256")
 
 
@@ -59,8 +61,8 @@ def compare(
     Returns:
       JSON: "runs", "protocol", "clips" (how many are compared), "only_in_a", "only_in_b",
       "interval" (how it is made), "metrics": name to "a", "b", "difference" (b − a, means over
-      clips), "interval", "verdict", "clips", "better_in_b" (clips) and "most_different"; "sets";
-      and "not_compared": metric to the reason.
+      clips), "interval", "verdict" ("equal" to rounding), "clips", "better_in_b" (clips) and
+      "most_different"; "sets"; and "not_compared": metric to the reason.
 
     Raises:
       EvaluationError: other protocols, sizes or frames, or no clip in common.
@@ -154,13 +156,17 @@ def _paired(
     changes = [b - a for _, a, b in both]
     interval = mean_interval(changes, options=options)
     higher = about["higher_is_better"]
+    mean_a, mean_b = (
+        sum(values) / len(both) for values in zip(*[row[1:] for row in both], strict=True)
+    )
+    rounding = _ROUNDING * max(abs(mean_a), abs(mean_b))
     ranked = sorted(both, key=lambda row: abs(row[2] - row[1]), reverse=True)[:most]
     return {
-        "a": sum(a for _, a, _ in both) / len(both),
-        "b": sum(b for _, _, b in both) / len(both),
+        "a": mean_a,
+        "b": mean_b,
         "difference": sum(changes) / len(both),
         "interval": interval,
-        "verdict": _verdict(interval, higher),
+        "verdict": "equal" if max(map(abs, changes)) <= rounding else _verdict(interval, higher),
         "clips": len(both),
         "better_in_b": None if higher is None else sum((c > 0) == higher for c in changes if c),
         "decimals": about["decimals"],

@@ -129,8 +129,8 @@ def _paired(name: str, driving: ClipFrames, prediction: ClipSource) -> Iterator[
         if other.shape != frame.shape:
             raise ClipError(
                 f"clip {name!r}: the prediction is of {other.shape[1]}x{other.shape[0]} pixels, "
-                f"the clip of {frame.shape[1]}x{frame.shape[0]}; scaling would change the scores: "
-                "make it at that size, or evaluate on clips of its size"
+                f"the clip of {frame.shape[1]}x{frame.shape[0]}; predictions are never scaled: "
+                "make them at that size, or scale videos of --data to theirs with --resolution"
             )
         yield np.stack([frame, other])
     if not driving.cut and (more := sum(1 for _ in predicted)):

@@ -65,6 +65,18 @@ def test_its_own_videos_as_predictions(folder, own, tmp_path):
         panels = read_video(folder / "own" / "videos" / f"c{clip}.mp4")
         frames = [frame[22:278, 520:776][4::8, 4::8] for frame in panels]
         write_video(tmp_path / "theirs" / f"c{clip}.mp4", frames, 25, crf=1)
+    # The data at twice the size: --resolution brings them to that of the predictions.
+    for path in (folder / "data").rglob("*.png"):
+        place = tmp_path / "large" / path.relative_to(folder / "data")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).resize((64, 64), Image.Resampling.NEAREST).save(place)
+    options = {"predictions": tmp_path / "theirs", "data": tmp_path / "large"}
+    scaled = evaluate(
+        EvaluateOptions(
+            **options, out=tmp_path / "scaled", resolution=32, **QUICK | {"metrics": ["l1"]}
+        )
+    )
+    assert scaled["protocol"]["resolution"] == 32 and len(scaled["clips"]) == 3
     options = {"predictions": tmp_path / "theirs", "data": folder / "data"}
     theirs = evaluate(EvaluateOptions(**options, out=tmp_path / "out", **QUICK))
     assert theirs["mean"]["l1"] == pytest.approx(own["mean"]["l1"], abs=0.01)
@@ -84,6 +96,7 @@ def test_its_own_videos_as_predictions(folder, own, tmp_path):
         ({"predictions": "p", "data": "d", "protocol": "sparsity"}, "needs a model"),
         ({"checkpoint": "m", "data": "d", "edits": {"1": 0.2}}, "--edit is for"),
         ({"checkpoint": "m", "data": "d", "pairs": "x"}, "--pairs is for"),
+        ({"checkpoint": "m", "data": "d", "resolution": 64}, "--resolution is for --predictions"),
         ({"checkpoint": "m", "data": "d", "batch_size": 0}, "--batch_size has to be at least 1"),
         ({"checkpoint": "m", "data": "d", "dataset": "ffhq"}, "published figures for voxcelebhq"),
         ({"checkpoint": "m", "data": "d", "protocol": "video_editing"}, "needs --edit"),
