@@ -13,9 +13,9 @@ from liax_jax import runtime
 from liax_jax.interpretability.disentanglement import measure_disentanglement
 from liax_jax.studies import Study
 from liax_jax.studies.cell_measures import KIND, read_codes
-from liax_jax.studies.cells import REQUEST_NAME
+from liax_jax.studies.cells import REQUEST_NAME, RUN_NAME
 from liax_jax.studies.interpretability_report import describe_cell, write_interpretability
-from liax_jax.studies.runner import cell_command, run_study, steps_done
+from liax_jax.studies.runner import cell_command, run_study
 
 
 def wait_for(condition, process):
@@ -43,7 +43,9 @@ def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request
     process = subprocess.Popen(
         cell_command(folder), env={**cache, **os.environ, **runtime.one_thread()}
     )
-    wait_for(lambda: steps_done(dense, root) >= 4, process)
+    saved = folder / RUN_NAME / "checkpoints"
+    # A checkpoint has its step's number as its name when it is complete.
+    wait_for(lambda: any(path.name.isdigit() for path in saved.glob("*")), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert dense.result(root) is None
