@@ -19,6 +19,7 @@ from ml_collections import config_flags
 
 from benchmarks.measure import report
 from liax_jax.checkpoint import Checkpoints
+from liax_jax.log import show_messages
 from liax_jax.models import perceptual
 from liax_jax.runtime import keep_freed_memory
 from liax_jax.training.state import TrainState, create_train_state
@@ -70,6 +71,7 @@ def _one_save(run: _Run, checkpoints: Checkpoints, plain: float) -> dict[str, fl
 
 
 def main(_) -> None:
+    show_messages()
     config = _CONFIG.value
     if jax.default_backend() == "cpu":
         keep_freed_memory()
