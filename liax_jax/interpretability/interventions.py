@@ -99,7 +99,10 @@ def choose_subjects(
     count: int,
     detector: Detector,
 ) -> tuple[list[Subject], int]:
-    """The most ordinary frame, by its coefficients, of clips spread over the set.
+    """The most ordinary frames, by their coefficients, one a clip.
+
+    These are the ones that look at the camera, as far as a set has them: a turned face doesn't fit
+    canonical coordinates, and can't turn much further.
 
     Args:
       alpha: (n, M) of frames spread over the clips.
@@ -111,12 +114,9 @@ def choose_subjects(
     """
     from_middle = np.square((alpha - np.median(alpha, axis=0)) / (alpha.std(0) + 1e-6)).sum(1)
     best: dict[int, int] = {}
-    for row in np.argsort(-from_middle):
-        best[places[row][0]] = int(row)
-    order = sorted(best)
-    chosen = [
-        order[i] for i in np.unique(np.linspace(0, len(order) - 1, count).round().astype(int))
-    ]
+    for row in np.argsort(from_middle):
+        best.setdefault(places[row][0], int(row))
+    chosen = sorted(list(best)[:count])
     frames = [places[best[clip]] for clip in chosen]
     pictures = [clips.frame(clip, time) for clip, time in frames]
     faces, found = find_face_frames(pictures, detector)
