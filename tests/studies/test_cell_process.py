@@ -13,9 +13,9 @@ from liax_jax import runtime
 from liax_jax.interpretability.disentanglement import measure_disentanglement
 from liax_jax.studies import Study
 from liax_jax.studies.cell_measures import KIND, read_codes
-from liax_jax.studies.cells import REQUEST_NAME
+from liax_jax.studies.cells import REQUEST_NAME, RUN_NAME
 from liax_jax.studies.interpretability_report import describe_cell, write_interpretability
-from liax_jax.studies.runner import cell_command, run_study, steps_done
+from liax_jax.studies.runner import cell_command, run_study
 
 
 def wait_for(condition, process):
@@ -23,6 +23,10 @@ def wait_for(condition, process):
     while not condition():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def saved(workdir):
+    return any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
 
 
 def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request, monkeypatch):
@@ -43,7 +47,7 @@ def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request
     process = subprocess.Popen(
         cell_command(folder), env={**cache, **os.environ, **runtime.one_thread()}
     )
-    wait_for(lambda: steps_done(dense, root) >= 4, process)
+    wait_for(lambda: saved(folder / RUN_NAME), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert dense.result(root) is None
