@@ -31,6 +31,7 @@ from liax_jax.training.loop import TrainingDiverged, train_and_evaluate
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
 _CURVE_POINTS = 40
+_WAIT_SECONDS = 60.0
 _CURVE = ("psnr", "loss/l1", "loss/sparsity", "alpha/mean_abs", "alpha/gini")
 
 
@@ -126,14 +127,23 @@ def _read_curve(workdir: Path) -> dict[str, list[float]]:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Holds the folder against another process that wants to work in it."""
+    """Holds the folder against another process that wants to work in it.
+
+    The cells of a study that was killed save themselves first, so that they are waited for.
+    """
+    started = time.monotonic()
     with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OSError(
-                f"{folder.name}: another process is at work on this cell; wait for it, or end it"
-            ) from error
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() - started > _WAIT_SECONDS:
+                    raise OSError(
+                        f"{folder.name}: another process is at work on this cell; wait for it, or "
+                        "end it"
+                    ) from None
+                time.sleep(0.5)
         yield
 
 

@@ -46,7 +46,7 @@ def run_study(
       workers: cells at a time. With several, each has one thread.
       hours: start no cell after so long; 0 = no limit.
       describe: a finished cell in a few words.
-      progress: show the bar.
+      progress: show the bar, on a terminal.
 
     Returns:
       Names of the cells that failed; the others went on.
@@ -194,7 +194,7 @@ class _Bar:
             total=round(sum(self._seconds.values())),
             initial=round(self._done()),
             bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}",
-            disable=not shown,
+            disable=not shown or not sys.stderr.isatty(),
             dynamic_ncols=True,
             smoothing=0.02,
         )

@@ -25,6 +25,10 @@ def wait_for(condition, process):
         time.sleep(0.05)
 
 
+def saved(workdir):
+    return any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*"))
+
+
 def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request, monkeypatch):
     monkeypatch.delenv("XLA_FLAGS", raising=False)  # one device, as outside of the tests
     options = {"probe": small_probe, "steps": 40}
@@ -43,9 +47,7 @@ def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request
     process = subprocess.Popen(
         cell_command(folder), env={**cache, **os.environ, **runtime.one_thread()}
     )
-    saved = folder / RUN_NAME / "checkpoints"
-    # A checkpoint has its step's number as its name when it is complete.
-    wait_for(lambda: any(path.name.isdigit() for path in saved.glob("*")), process)
+    wait_for(lambda: saved(folder / RUN_NAME), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert dense.result(root) is None

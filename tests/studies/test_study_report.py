@@ -1,0 +1,193 @@
+"""Rows, targets and pages from constructed results."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from liax_jax.interpretability.rotation import random_rotation
+from liax_jax.studies import Study
+from liax_jax.studies.ablations_report import write_ablations
+from liax_jax.studies.cell_measures import CODES_NAME, EXAMPLES_NAME, KIND
+from liax_jax.studies.cells import RESULT_NAME
+from liax_jax.studies.document import fill, shown
+from liax_jax.studies.interpretability_report import distribution_pairs, write_interpretability
+from liax_jax.studies.rows import SCORES, SPARSITY, agreement, make_rows, over_seeds
+from liax_jax.studies.targets import readability_targets
+from liax_jax.visualization import save_png
+
+PEOPLE, FRAMES, VECTORS = 12, 8, 4
+GROUP = np.repeat(np.arange(PEOPLE), FRAMES)
+
+
+def factors_of_motion():
+    return np.random.default_rng(7).laplace(size=(len(GROUP), VECTORS))
+
+
+def scores(value):
+    entry = {"value": value, "interval": [value - 0.1, value + 0.1], "control": 0.1}
+    return {
+        "scores": {name: entry for name in SCORES.values()},
+        "factors": {
+            name: {"excess_kurtosis": 3.0, "r2": {"ridge": 0.9}} for name in ("yaw", "jaw")
+        },
+        "importance": {"ridge": [[1.0, 0.25], [0.0, 0.25], [0.0, 0.25], [0.0, 0.25]]},
+    }
+
+
+def save_result(cell, root, psnr, dci, alpha):
+    """A finished cell, as its process leaves it."""
+    folder = cell.folder(root)
+    folder.mkdir(parents=True)
+    sparsity = {"values": dict.fromkeys(SPARSITY, 0.6), "control": dict.fromkeys(SPARSITY, 0.4)}
+    readability = {kind: scores(dci) for kind in ("frames", KIND)}
+    turned = {"sparsity": sparsity, "readability": readability, "matrix": np.eye(VECTORS).tolist()}
+    result = {
+        "name": cell.name,
+        "row": cell.row,
+        "key": cell.key,
+        "seed": cell.seed,
+        "steps": 3,
+        "pairs": 6,
+        "parameters": 1234,
+        "seconds": {"training": 120.0},
+        "curve": {
+            n: [1.0, 2.0] for n in ("step", "psnr", "loss/l1", "alpha/mean_abs", "alpha/gini")
+        },
+        "reconstruction": {
+            "mean": {"psnr": psnr, "l1": 0.05, "ssim": 0.8},
+            "floors": {"copy_source": {"psnr": 18.0, "l1": 0.1, "ssim": 0.5}},
+            "intervals": {"mean": {m: [0.0, 99.0] for m in ("psnr", "l1", "ssim")}},
+        },
+        "sparsity": sparsity,
+        "readability": readability,
+        "rotated": {criterion: turned for criterion in cell.rotations},
+        "versions": {n: "1" for n in ("python", "jax", "flax", "numpy", "scikit-learn")},
+        "commit": "abc",
+        "device": "cpu",
+    }
+    (folder / RESULT_NAME).write_text(json.dumps(result))
+    np.savez(
+        folder / CODES_NAME,
+        alpha=alpha,
+        clip=GROUP,
+        group=GROUP,
+        factors=factors_of_motion()[:, :2],
+        factor_names=np.array(["yaw", "jaw"]),
+        rotation_clips=2,
+    )
+    save_png(folder / EXAMPLES_NAME, np.zeros((3 * 32, 2 * 32, 3), np.uint8))
+
+
+@pytest.fixture
+def constructed(tiny_cell, tmp_path):
+    """Three dense seeds whose axes are random, three sparse ones whose axes are the factors."""
+    factors, rng = factors_of_motion(), np.random.default_rng(1)
+    cells = []
+    for row, sparse in (("dense", False), ("sparse", True)):
+        for seed in range(3):
+            fields = {"loss__sparsity": 0.1} if sparse else {}
+            rotations = () if sparse else ("l1",)
+            cell = tiny_cell(f"{row}-{seed}", seed, row=row, rotations=rotations, **fields)
+            alpha = factors if sparse else factors @ random_rotation(VECTORS, rng)
+            noise = 0.01 * rng.standard_normal(alpha.shape)
+            save_result(cell, tmp_path, 24.0 + seed, 0.6 if sparse else 0.2, alpha + noise)
+            cells.append(cell)
+    cells.append(tiny_cell("sparse-9", 9, row="sparse", loss__sparsity=0.1))  # not run
+    return Study("interpretability", tuple(cells), write_interpretability), tmp_path
+
+
+def test_intervals_over_seeds():
+    found = over_seeds([1.0, 2.0, 3.0], [0.5, 0.7, 0.9])
+    # t(0.975, 2) = 4.3027; standard error 1/√3.
+    reach = 4.302653 / math.sqrt(3)
+    assert found.interval == pytest.approx((2 - reach, 2 + reach), rel=1e-5)
+    assert (found.value, found.over, found.control) == (2.0, "seeds", pytest.approx(0.7))
+    one = over_seeds([1.0], of_one=[0.5, 1.5])
+    assert (one.interval, one.over, one.control) == ((0.5, 1.5), "people", None)
+    assert over_seeds([1.0]).interval is None
+    assert shown(found, 1) == "2.0 [-0.5, 4.5] (0.7)"
+    assert shown(one, 1) == "1.0 [0.5, 1.5]"
+    assert shown(None) == "–"
+
+
+def test_agreement_of_seeds():
+    factors, rng = factors_of_motion(), np.random.default_rng(3)
+    turned = factors[:, [2, 0, 3, 1]] * [1, -1, 2, -3]
+    same = agreement([factors, turned, factors], GROUP)["matched"]
+    assert same.value == pytest.approx(1) and same.interval == pytest.approx((1, 1))
+    assert same.control < 0.9 and len(same.values) == 3
+    mixed = agreement([factors @ random_rotation(VECTORS, rng) for _ in range(2)], GROUP)["matched"]
+    assert mixed.value < 0.97 and mixed.interval is None
+
+
+def test_rows_are_means_over_seeds_beside_controls(constructed):
+    study, root = constructed
+    rows = make_rows(study, study.results(root), root)
+    assert [row.name for row in rows] == ["dense", "dense, rotated (l1)", "sparse"]
+    dense, _, sparse = rows
+    assert sparse.seeds == (0, 1, 2) and dense.settings["penalty"] == "none"
+    assert sparse.settings["lambda2"] == 0.1 and sparse.settings["vectors"] == 3
+    assert sparse.statistics["psnr"].value == pytest.approx(25.0)
+    assert sparse.statistics["psnr"].control == pytest.approx(18.0)
+    assert sparse.statistics["dci_d"].values == pytest.approx((0.6, 0.6, 0.6))
+    assert sparse.statistics["matched"].value > 0.99 > dense.statistics["matched"].value
+    assert sparse.statistics["matched"].control < 0.9
+    # One coefficient tells yaw; four tell jaw alike.
+    assert dense.factors["yaw"]["completeness"] == pytest.approx(1)
+    assert dense.factors["jaw"]["completeness"] == pytest.approx(0)
+    assert list(distribution_pairs(rows)) == ["resting"]
+    assert json.loads(json.dumps(rows[1].to_json()))["dci_d"]["control"] == pytest.approx(0.1)
+
+
+def test_targets_are_met_or_missed(constructed):
+    study, root = constructed
+    dense, _, sparse = make_rows(study, study.results(root), root)
+    met = {target.aim: target.met for target in readability_targets(sparse, dense)}
+    assert len(met) == 5
+    assert met["DCI disentanglement, sparse at least 2 × dense"] is True
+    assert met["DCI disentanglement, sparse at least 0.5"] is True
+    assert met["matched correlation over seeds, sparse at least 0.7"] is True
+    assert met["PSNR of sparse within 0.5 dB of dense"] is True
+    backwards = {target.aim: target.met for target in readability_targets(dense, sparse)}
+    assert backwards["DCI disentanglement, sparse at least 2 × dense"] is False
+    assert backwards["matched correlation over seeds, dense at most 0.4"] is False
+    assert {t.met for t in readability_targets(None, dense)} == {None}
+
+
+def test_the_page_is_renewed_between_its_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("By hand.\n<!-- a -->\nold\n<!-- end of a -->\nMore by hand.\n")
+    for content in ("new\n", "newer"):
+        fill(page, {"a": content})
+        expected = f"By hand.\n<!-- a -->\n{content.strip()}\n<!-- end of a -->\nMore by hand.\n"
+        assert page.read_text() == expected
+    with pytest.raises(ValueError, match="has no lines '<!-- b -->' and '<!-- end of b -->'"):
+        fill(page, {"a": "never", "b": ""})
+    assert "newer" in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["interpretability", "ablations"])
+def test_pages_in_the_repository_have_the_marks(name, constructed, tmp_path, request):
+    study, root = constructed
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    page = request.config.rootpath / "docs" / f"{name}.md"
+    (docs / page.name).write_text(page.read_text())
+    write = {"interpretability": write_interpretability, "ablations": write_ablations}[name]
+    study = Study(name, study.cells, write)
+    study.write_report(study, {}, root, docs)
+    assert "No cell has run yet" in (docs / page.name).read_text()
+    study.write_report(study, study.results(root), root, docs)
+    text = (docs / page.name).read_text()
+    assert "Not run yet: sparse-9" in text and "seeds 0, 1, 2" in text
+    if name == "interpretability":
+        assert "| DCI disentanglement, sparse at least 0.5 | 0.600 | met |" in text
+        assert (
+            "| resting | +3.00 | 25.00 | 25.00 | 0.200 (0.100) | 0.600 (0.100) | +0.400 |" in text
+        )
+        drawn = {path.name for path in (docs / name).iterdir()}
+        assert drawn == {
+            f"{n}.png" for n in ("rows", "curves", "coefficients", "kurtosis", "examples")
+        }
