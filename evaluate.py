@@ -16,7 +16,8 @@ from pathlib import Path
 from absl import flags
 
 from liax_jax.cli.model_flags import parse_edits
-from liax_jax.evaluation.command import PROTOCOLS, EvaluateOptions, evaluate
+from liax_jax.evaluation.command import evaluate
+from liax_jax.evaluation.options import PROTOCOLS, EvaluateOptions
 from liax_jax.evaluation.published_results import DATASETS
 from liax_jax.training.command import config_and_workdir, run_program
 

@@ -13,9 +13,10 @@ from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.video_io import read_video, write_video
 from liax_jax.directions import DirectionCard
 from liax_jax.evaluation import EvaluationError
-from liax_jax.evaluation.command import EvaluateOptions, evaluate
+from liax_jax.evaluation.command import evaluate
 from liax_jax.evaluation.compare import compare
 from liax_jax.evaluation.errors import ClipsFailed
+from liax_jax.evaluation.options import EvaluateOptions
 from liax_jax.model_files import ModelRecord, fingerprint, save_model
 
 ROOT = Path(__file__).resolve().parents[2]
