@@ -12,17 +12,18 @@ from ml_collections import ConfigDict
 
 from configs import demo
 from liax_jax.studies import Cell, Study
-from liax_jax.studies.ablations_report import BASE, DENSE, LIA, write_ablations
+from liax_jax.studies.ablations_report import BASE, DENSE, HALF, LIA, QUARTER, write_ablations
 from liax_jax.studies.cells import Probe
 
-SEEDS = range(2)
+SEEDS = range(3)
 # Row: (fields, seconds of one core for a step of 8 pairs).
 ROWS: dict[str, tuple[dict[str, Any], float]] = {
     BASE: ({}, 0.6),
     DENSE: ({"loss.sparsity": 0.0}, 0.6),
     LIA: ({"model.family": "lia", "loss.sparsity": 0.0}, 0.6),
-    "LIA-X, half as wide": ({"model.width": 0.125}, 0.25),
-    "LIA-X, twice as wide": ({"model.width": 0.5}, 2.0),
+    HALF: ({"model.width": 0.125}, 0.25),
+    # 4 channels at 64 px can't be 8 groups; half as wide, a group has one channel as well.
+    QUARTER: ({"model.width": 0.0625, "model.groups": 4}, 0.15),
 }
 STEPS = 2600
 # The factors are none of this study's questions; the picture of |α| needs frames in a row.
