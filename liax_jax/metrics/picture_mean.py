@@ -13,6 +13,7 @@ def picture_mean(values: jax.Array) -> jax.Array:
     The picture is cut into eight bands of rows that are added first. XLA on CPU computes such a sum
     of arrays, and all that leads to it, with vector instructions, but a sum to one number element
     after element: SSIM as a whole is 2.7 times as fast this way. Rounding errors are smaller too.
+    Where little leads to the sum, as in L1 and PSNR, jnp.mean takes half the time.
     """
     rows, columns = values.shape[-2:]
     part = -(-rows // _PARTS)

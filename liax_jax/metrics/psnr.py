@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 
 from liax_jax.metrics.checks import as_unit_range_pair
-from liax_jax.metrics.picture_mean import picture_mean
 
 # Equal images have no finite ratio. A floor under the error caps the figure at 100 dB, so that one
 # perfect frame (the first of a clip, when it is its own source) can't make the mean infinite.
@@ -26,6 +25,5 @@ def peak_signal_to_noise_ratio(image: jax.Array, reference: jax.Array) -> jax.Ar
       ValueError: shapes differ, or the images are integers.
     """
     image, reference = as_unit_range_pair(image, reference)
-    squared = jnp.square(image - reference)
-    mean_squared_error = picture_mean(squared.reshape(*image.shape[:-2], -1))
+    mean_squared_error = jnp.mean(jnp.square(image - reference), axis=(-3, -2, -1))
     return -10.0 * jnp.log10(jnp.maximum(mean_squared_error, MSE_FLOOR))
