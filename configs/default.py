@@ -40,6 +40,7 @@ def get_config() -> ConfigDict:
     # mean |α| of all but the sparsity_top_k largest of each frame.
     config.loss.sparsity_penalty = "l1"
     config.loss.sparsity_top_k = 3  # of "topk" alone
+    config.loss.sparsity_ramp_steps = 0  # λ₂ (and source_code) grows from 0 over so many steps
     config.loss.source_code = 0.0  # mean |Qᵀ z_s2r|: the source's own motion, along the vectors
     config.loss.l1_scales = 1  # 1 = plain L1; n = mean over n halvings
 
@@ -84,6 +85,7 @@ def get_config() -> ConfigDict:
     config.data.flip = False  # mirror source and driving together, half of the time
     config.data.num_workers = 0  # processes that read and decode; 0 = threads of this process
     config.data.procedural = ConfigDict()
+    config.data.procedural.seed = -1  # of people and motion; -1 = data.seed
     config.data.procedural.num_clips = 1000  # identities seen in training
     config.data.procedural.num_eval_clips = 8  # identities never seen in training
     config.data.procedural.frames_per_clip = 128
@@ -91,6 +93,8 @@ def get_config() -> ConfigDict:
     # "laplacian", "gaussian" or "uniform".
     config.data.procedural.distribution = "natural"
     config.data.procedural.moving = ()  # the factors that move, ("yaw", "jaw", …); empty = all
+    # Folder that keeps drawn frames, for other runs to read; empty = draw them whenever needed.
+    config.data.procedural.keep_in = ""
 
     config.train_steps = 800_000
     config.max_minutes = 0.0  # of training; stops earlier, saved. 0 = no limit

@@ -5,6 +5,7 @@ in the config and are applied in one place, `weighted_total`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -128,6 +129,21 @@ def source_code(z_s2r: jax.Array, directions: jax.Array) -> jax.Array:
       directions: Q (D, M).
     """
     return jnp.abs(jnp.matmul(z_s2r, directions, precision=jax.lax.Precision.HIGHEST))
+
+
+def weights_at(fields: Mapping[str, Any], step: jax.Array | int) -> dict[str, Any]:
+    """The fields of `config.loss` at a step.
+
+    The terms on the code, `sparsity` and `source_code`, grow linearly from 0 to their weights over
+    `sparsity_ramp_steps`. A λ₂ that is high from the start is met by α = 0: nothing has been learnt
+    yet that motion could gain as much as it costs.
+    """
+    weights = dict(fields)
+    ramp = weights.get("sparsity_ramp_steps", 0)
+    if ramp:
+        reached = jnp.minimum(step / ramp, 1.0).astype(jnp.float32)
+        weights |= {name: weights[name] * reached for name in ("sparsity", "source_code")}
+    return weights
 
 
 def weighted_total(

@@ -17,8 +17,9 @@ def build_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
             "records": `path`, a folder made by `liax prepare`, or `mixture` and `paths`, the
                 shares and folders of several by name; `skip_damaged`; and the split names
                 `train_split`, `eval_split`.
-            "procedural": drawn portraits; `seed`, and in `procedural` `num_clips` (for training),
-                `num_eval_clips`, `frames_per_clip`, `distribution` and `moving`.
+            "procedural": drawn portraits; `seed`, and in `procedural` `seed`, `num_clips` (for
+                training), `num_eval_clips`, `frames_per_clip`, `distribution`, `moving` and
+                `keep_in`.
         resolution: of the model, in pixels.
         split: "train" or "eval".
 
@@ -83,16 +84,17 @@ def _record_clips(data_config: Any, path: str, resolution: int, split: str) -> C
 
 def _procedural_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
     # Imported only when asked for: records need none of it.
-    from liax_jax.data.procedural import ProceduralClips
+    from liax_jax.data.procedural import KeptClips, ProceduralClips
 
     config = data_config.procedural
     num_clips = config.num_clips if split == "train" else config.num_eval_clips
     # Two streams of seeds that never meet: no identity of training appears in the evaluation.
-    seed = 2 * data_config.seed + (split == "eval")
+    people = config.get("seed", -1)
+    seed = 2 * (data_config.seed if people < 0 else people) + (split == "eval")
     distribution = config.distribution
     if not isinstance(distribution, str):
         distribution = dict(distribution)  # factor -> distribution
-    return ProceduralClips(
+    clips = ProceduralClips(
         resolution=resolution,
         num_clips=num_clips,
         frames_per_clip=config.frames_per_clip,
@@ -100,3 +102,5 @@ def _procedural_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
         distribution=distribution,
         moving=config.get("moving", ()),
     )
+    folder = config.get("keep_in", "")
+    return KeptClips(clips, folder) if folder else clips

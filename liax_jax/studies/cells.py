@@ -10,7 +10,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from liax_jax.studies.source_version import MEASURING, TRAINING, source_version
+from liax_jax.source_version import source_version
+from liax_jax.studies.sources import MEASURING, TRAINING
 
 RESULT_NAME = "result.json"
 REQUEST_NAME = "cell.json"
@@ -85,6 +86,8 @@ class Cell:
         """12 digits that change with whatever changes the trained model."""
         fields = _plain(self.config)
         learnt = {name: value for name, value in fields.items() if name not in _NOT_LEARNT}
+        # Where drawn frames are kept doesn't change them.
+        learnt["data"]["procedural"].pop("keep_in", None)
         return _digest([learnt, source_version(TRAINING)])
 
     @functools.cached_property

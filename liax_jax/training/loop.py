@@ -60,6 +60,11 @@ def check_config(config: ConfigDict) -> None:
             f"loss.sparsity_penalty = {config.loss.sparsity_penalty!r}: choose one of "
             f"{', '.join(losses.SPARSITY_PENALTIES)}"
         )
+    if config.loss.get("sparsity_ramp_steps", 0) < 0:
+        raise ValueError(
+            f"loss.sparsity_ramp_steps = {config.loss.sparsity_ramp_steps}: must be 0 (none) or "
+            "a number of steps"
+        )
     vectors, top_k = config.model.num_vectors, config.loss.sparsity_top_k
     if config.loss.sparsity_penalty == "topk" and not 1 <= top_k < vectors:
         raise ValueError(

@@ -212,6 +212,7 @@ def _gradients(
         animator,
         discriminator,
         params.get("discriminator"),
+        step,
         source,
         driving,
         frozen,
@@ -239,21 +240,22 @@ def _generator_loss(
     animator: AnimatorModule,
     discriminator: Discriminator | None,
     discriminator_params: Params | None,
+    step: jax.Array,
     source: jax.Array,
     driving: jax.Array,
     frozen: Any,
 ):
     """ℒ = L1 + λ₁·VGG + ℒ_adv + λ₂·S(𝒜_{r→d}) (eq. 9); each term reported as `loss/name`."""
     image, out = animator.apply({"params": params}, source, driving)
-    weights, terms = config.loss, {}
-    terms["l1"] = losses.multiscale_l1(image, driving, weights.l1_scales)
+    weights, terms = losses.weights_at(config.loss, step), {}
+    terms["l1"] = losses.multiscale_l1(image, driving, config.loss.l1_scales)
     terms["sparsity"] = losses.sparsity_penalty(
-        out["alpha_r2t"], weights.sparsity_penalty, weights.sparsity_top_k
+        out["alpha_r2t"], config.loss.sparsity_penalty, config.loss.sparsity_top_k
     )
-    if weights.source_code:
+    if config.loss.source_code:
         directions: Any = animator.apply({"params": params}, method="directions")
         terms["source_code"] = losses.source_code(out["z_s2r"], directions)
-    if weights.perceptual:
+    if config.loss.perceptual:
         terms["perceptual"] = losses.perceptual_distance(
             frozen, image, driving, config.perceptual.scales, config.perceptual.layer_weights
         )

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from liax_jax.studies import Study, source_version
+from liax_jax import source_version
+from liax_jax.studies import Study
 from liax_jax.studies.cells import Probe
 from liax_jax.studies.command import load_study
 

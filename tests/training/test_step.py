@@ -82,6 +82,19 @@ def test_total_is_the_weighted_sum_of_the_terms(four_steps, run_config):
         assert values["loss/total"] == pytest.approx(total, rel=1e-5)
 
 
+def test_price_of_the_code_grows_from_nothing_to_its_weight(
+    compile_step, run_config, initial_generator_state, make_batch
+):
+    config = run_config.copy_and_resolve_references()
+    config.loss.update(adversarial=0.0, sparsity=0.5, source_code=0.25, sparsity_ramp_steps=4)
+    step = compile_step(config)
+    state = step.put(initial_generator_state)
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0, 1.0):
+        state, values = step(state, make_batch(0))
+        code = 0.5 * values["loss/sparsity"] + 0.25 * values["loss/source_code"]
+        assert values["loss/total"] == pytest.approx(values["loss/l1"] + share * code, rel=1e-5)
+
+
 @pytest.mark.parametrize("penalty", ["hoyer", "topk"])
 def test_other_penalties_are_terms_of_their_own(
     penalty, compile_step, run_config, initial_generator_state, make_batch

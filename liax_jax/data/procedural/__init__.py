@@ -11,6 +11,7 @@ from liax_jax.data.procedural.factors import (
     factor_range,
 )
 from liax_jax.data.procedural.identity import Identity, sample_identity
+from liax_jax.data.procedural.kept_frames import KeptClips
 from liax_jax.data.procedural.render import PortraitRenderer
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "REACH",
     "UNIT",
     "Identity",
+    "KeptClips",
     "PortraitRenderer",
     "ProceduralClips",
     "factor_range",

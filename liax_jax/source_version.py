@@ -6,40 +6,15 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parents[1]
-# What a trained model depends on, and what its measures do; patterns within the package.
-TRAINING = (
-    "ops.py",
-    "layers.py",
-    "losses.py",
-    "models/*.py",
-    "training/state.py",
-    "training/step.py",
-    "data/clip_sets.py",
-    "data/pipeline.py",
-    "data/visits.py",
-    "data/procedural/*.py",
-)
-MEASURING = (
-    "evaluation/scoring.py",
-    "evaluation/reenactment.py",
-    "evaluation/protocols/self_reenactment.py",
-    "interpretability/codes.py",
-    "interpretability/contrasts.py",
-    "interpretability/disentanglement.py",
-    "interpretability/information.py",
-    "interpretability/predictors.py",
-    "interpretability/robustness.py",
-    "interpretability/rotation.py",
-    "interpretability/sparsity.py",
-    "metrics/*.py",
-    "studies/cell_measures.py",
-)
+_PACKAGE = Path(__file__).parent
 
 
 @functools.lru_cache
 def source_version(patterns: Sequence[str]) -> str:
     """12 digits of a hash over what the files compile to: comments and docstrings don't count.
+
+    Args:
+      patterns: files of the package, as "models/*.py".
 
     Raises:
       FileNotFoundError: a pattern that matches nothing, so that a file was moved.
