@@ -103,7 +103,7 @@ class KeptClips:
 
 def _checksum(frames: np.ndarray) -> int:
     """1 to 2³² - 1; 0 stands for a clip that isn't drawn."""
-    return zlib.crc32(frames) or 1
+    return zlib.crc32(frames.data) or 1
 
 
 def _key(clips: ProceduralClips) -> str:
