@@ -93,6 +93,7 @@ def get_config() -> ConfigDict:
     # "laplacian", "gaussian" or "uniform".
     config.data.procedural.distribution = "natural"
     config.data.procedural.moving = ()  # the factors that move, ("yaw", "jaw", …); empty = all
+    config.data.procedural.people = "varied"  # or "plain": they differ in colours and hair alone
     # Folder that keeps drawn frames, for other runs to read; empty = draw them whenever needed.
     config.data.procedural.keep_in = ""
 

@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
         num_eval_clips=16,
         distribution="resting",
         moving=FACTORS,
+        people="plain",
         keep_in="runs/heads-frames",
     )
     config.batch_size = 16

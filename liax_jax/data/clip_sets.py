@@ -101,6 +101,7 @@ def _procedural_clips(data_config: Any, resolution: int, split: str) -> ClipSet:
         seed=seed,
         distribution=distribution,
         moving=config.get("moving", ()),
+        people=config.get("people", "varied"),
     )
     folder = config.get("keep_in", "")
     return KeptClips(clips, folder) if folder else clips

@@ -127,6 +127,7 @@ def probe_clips(config: ConfigDict, probe: Probe) -> ProceduralClips:
         PROBE_SEED,
         fields.distribution,
         moving=fields.moving,
+        people=fields.get("people", "varied"),
         cached_clips=1,
     )
 

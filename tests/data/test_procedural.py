@@ -385,3 +385,27 @@ def test_another_frame_of_the_clip_is_a_floor_like_that_of_real_clips():
             error = made.frame(clip, first).astype(float) - made.frame(clip, second)
             scores.append(10 * np.log10(255**2 / max((error**2).mean(), 0.1)))
     assert 17.0 < np.mean(scores) < 22.0
+
+
+# --- plain people
+
+
+def test_plain_people_share_face_and_place_and_differ_in_colour():
+    plain = ProceduralClips(64, 12, 8, seed=3, people="plain")
+    varied = ProceduralClips(64, 12, 8, seed=3)
+    people = [plain.identity(i) for i in range(12)]
+    for name in ("size", "position", "face_width", "eye_x", "mouth_y", "light", "glasses", "beard"):
+        assert len({getattr(who, name) for who in people}) == 1, name
+    assert len({who.skin for who in people}) == len({who.backdrop_first for who in people}) == 12
+    assert np.hypot(*people[0].light[:2]) ** 2 + people[0].light[2] ** 2 == pytest.approx(1.0)
+    # The same motion as that of the varied people of the same seeds.
+    np.testing.assert_array_equal(plain.factors(4), varied.factors(4))
+
+    # A factor changes the same pixels of everybody's picture, by the colours' differences.
+    def overlap(clips):
+        masks = np.stack([change(clips, i, yaw=0.8) > 40 for i in range(12)])
+        return (masks.all(0).sum() + 1) / masks.any(0).sum()
+
+    assert overlap(plain) > 4 * overlap(varied)
+    with pytest.raises(ValueError, match="unknown people 'simple'; choose from varied, plain"):
+        ProceduralClips(64, 2, people="simple")

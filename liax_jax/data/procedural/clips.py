@@ -15,7 +15,7 @@ from liax_jax.data.procedural.factors import (
     resolve_moving,
     trajectories,
 )
-from liax_jax.data.procedural.identity import Identity, sample_identity
+from liax_jax.data.procedural.identity import PEOPLE, Identity, as_plain, sample_identity
 from liax_jax.data.procedural.render import Layers, PortraitRenderer
 
 
@@ -38,12 +38,13 @@ class ProceduralClips:
       cached_clips: clips whose still layers are kept in memory, >= 1.
       moving: names of the factors that move, empty for all; the others stay at rest (0). Those that
         move do so as they would among all.
+      people: "varied", or "plain" (`identity.as_plain`).
 
     Attributes:
       factor_names: the F factors that move.
 
     Raises:
-      ValueError: an argument out of its range, an unknown factor or distribution.
+      ValueError: an argument out of its range, an unknown factor, distribution or sort of people.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class ProceduralClips:
         first_identity: int = 0,
         cached_clips: int = 64,
         moving: Sequence[str] = (),
+        people: str = "varied",
     ) -> None:
         for name, value, least in (
             ("num_clips", num_clips, 1),
@@ -69,6 +71,9 @@ class ProceduralClips:
                 raise ValueError(f"{name} must be at least {least}, not {value}")
         if not fps > 0:
             raise ValueError(f"fps must be above 0, not {fps}")
+        if people not in PEOPLE:
+            raise ValueError(f"unknown people {people!r}; choose from {', '.join(PEOPLE)}")
+        self.people = people
         self.resolution = int(resolution)
         self.seed = int(seed)
         self.first_identity = int(first_identity)
@@ -116,7 +121,8 @@ class ProceduralClips:
 
     def identity(self, clip: int) -> Identity:
         """Who clip `clip` shows."""
-        return sample_identity(self.seed, self.first_identity + self._check(clip))
+        who = sample_identity(self.seed, self.first_identity + self._check(clip))
+        return as_plain(who) if self.people == "plain" else who
 
     def factors(self, clip: int) -> np.ndarray:
         """Normalised factor values of a clip, float32 (t, F), in the order of `factor_names`."""

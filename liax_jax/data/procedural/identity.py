@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from liax_jax.data.procedural import numerics
 
@@ -50,7 +50,12 @@ BEARDS = ("none", "stubble", "moustache", "goatee", "full")
 GLASSES = ("none", "round", "square")
 COLLARS = ("crew", "vee", "shirt", "jacket", "high")
 PATTERNS = ("plain", "stripes", "bands", "checks", "dots")
+# Who the people of a set are: "varied", or "plain", who differ in colours and in short hair alone.
+PEOPLE = ("varied", "plain")
+# Of a plain room, one colour lit from above; never drawn for varied people.
+PLAIN_BACKDROP = "plain"
 BACKDROPS = ("wall", "blobs", "bokeh", "panels", "shelves", "tiles", "outdoors")
+_PLAIN_LIGHT = (0.36, -0.48, 0.80)  # a unit vector
 
 
 @dataclass(frozen=True)
@@ -255,4 +260,60 @@ def sample_identity(*key: int) -> Identity:
         light=(x / length, y / length, z / length),
         light_colour=(1.0 + 0.5 * warmth, 1.0, 1.0 - warmth),
         ambient=between(0.42, 0.60),
+    )
+
+
+def as_plain(who: Identity) -> Identity:
+    """The person with everybody's face, light and place at rest, nothing worn, in a plain room.
+
+    What is left are colours and short hair. So a factor has the same effect on everybody's picture,
+    and a code of the picture can tell it: among varied people a head that moved up isn't told from
+    one that rests higher.
+    """
+    hair = who.hair if who.hair in ("bald", "buzz", "short") else "parted"
+    return replace(
+        who,
+        size=0.6,
+        position=(0.0, -0.05),
+        face_width=0.755,
+        face_depth=0.86,
+        skull_height=1.0,
+        chin=1.06,
+        jaw_taper=0.22,
+        jaw_square=0.35,
+        ear_size=1.05,
+        neck_width=0.43,
+        freckles=0.0,
+        wrinkles=0.2,
+        eye_x=0.33,
+        eye_width=0.205,
+        eye_height=0.125,
+        eye_tilt=0.03,
+        lash=0.7,
+        eye_shadow=0.0,
+        brow_y=-0.25,
+        brow_thickness=0.05,
+        brow_arch=0.03,
+        brow_tilt=0.0,
+        nose_width=0.95,
+        nose_length=0.40,
+        nose_depth=1.05,
+        mouth_y=0.655,
+        mouth_width=0.30,
+        lip_upper=0.07,
+        lip_lower=0.09,
+        hair=hair,
+        hair_volume=0.5,
+        hairline=-0.63,
+        parting=0.25,
+        recede=0.0,
+        beard="none",
+        glasses="none",
+        earrings=False,
+        collar="crew",
+        pattern="plain",
+        backdrop=PLAIN_BACKDROP,
+        light=_PLAIN_LIGHT,
+        light_colour=(1.0, 1.0, 1.0),
+        ambient=0.5,
     )

@@ -116,6 +116,7 @@ def _key(clips: ProceduralClips) -> str:
         clips.fps[0],
         dict(clips.distributions),
         list(clips.factor_names),
+        clips.people,
         source_version(_DRAWING),
     ]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]

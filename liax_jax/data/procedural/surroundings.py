@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from liax_jax.data.procedural import numerics
-from liax_jax.data.procedural.identity import Identity
+from liax_jax.data.procedural.identity import PLAIN_BACKDROP, Identity
 from liax_jax.data.procedural.numerics import Texture, ramp, smoothstep, value_noise
 from liax_jax.data.procedural.textures import blend, bump, grid, rgb, wave
 
@@ -150,7 +150,7 @@ def paint_backdrop(who: Identity, resolution: int) -> np.ndarray:
         leaves = 0.45 + 0.9 * value_noise(rng, shape, (14, 14)) * value_noise(rng, shape, (26, 26))
         green = (0.5 * first + 0.5 * rgb((0.22, 0.36, 0.16))) * leaves
         blend(image, smoothstep((y - skyline[None]) * 14 + 0.5), green)
-    else:  # a lit wall with a picture or a window
+    elif who.backdrop != PLAIN_BACKDROP:  # a lit wall with a picture or a window
         left, top = 0.9 * float(rng.random()) - 0.45, -0.55 + 0.4 * float(rng.random())
         size = 0.30 + 0.3 * float(rng.random())
         edge = size - np.maximum(np.abs(x - left * 1.6), np.abs(y - top))
