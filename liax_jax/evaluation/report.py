@@ -135,10 +135,13 @@ def _figures(results: Mapping[str, Any]) -> list[Block]:
             )
         )
     elif protocol["name"] in {table.protocol for table in TABLES}:
+        sizes = {t.resolution for t in TABLES if t.protocol == protocol["name"] and t.resolution}
+        at = f" at {' and '.join(map(str, sorted(sizes)))} px" if sizes else ""
         blocks.append(
             Paragraph(
-                "No published figures are shown: they are there for "
-                f"{', '.join(DATASETS)} at the paper's resolutions (--dataset)."
+                f"No published figures are shown: they are there for {', '.join(DATASETS)}{at}; "
+                f"this is {results['dataset'] or 'an unnamed data set (--dataset)'} at "
+                f"{protocol['resolution']} px."
             )
         )
     blocks.append(
