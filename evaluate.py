@@ -73,6 +73,13 @@ def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
+def _whole_numbers(flag: str, texts: list[str]) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, texts))
+    except ValueError:
+        raise ValueError(f"--{flag}={','.join(texts)}: write whole numbers, as 1,4,16") from None
+
+
 def main() -> None:
     config, workdir = config_and_workdir()
     options = EvaluateOptions(
@@ -101,7 +108,7 @@ def main() -> None:
         seed=_SEED.value,
         motion=_MOTION.value,
         edits=parse_edits(_EDIT.value),
-        batch_sizes=tuple(map(int, _BATCH_SIZES.value)),
+        batch_sizes=_whole_numbers("batch_sizes", _BATCH_SIZES.value),
     )
     evaluate(options)
 

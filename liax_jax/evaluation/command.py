@@ -1,7 +1,7 @@
 """What evaluate.py does: opens the model and the data that its flags name, and runs a protocol."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,12 @@ from liax_jax.evaluation.clip_data import (
 from liax_jax.evaluation.errors import ClipsFailed, EvaluationError
 from liax_jax.evaluation.model import EvaluatedModel, load_checkpoint, load_workdir
 from liax_jax.evaluation.options import EvaluateOptions, check_options
-from liax_jax.evaluation.pairs import draw_pairs, pair_names, read_pairs
+from liax_jax.evaluation.pairs import (
+    draw_pairs,
+    names_without_endings,
+    pair_names,
+    read_pairs,
+)
 from liax_jax.evaluation.predictions import PredictedClips, Predictions
 from liax_jax.evaluation.protocols import (
     cross_reenactment,
@@ -136,6 +141,7 @@ class _Run:
 
     def _self_reenactment(self) -> dict[str, Any]:
         clips, context = self.data.clips, self.context
+        self._require_metrics(self.metrics, context)
         predictions = self._predictions(list(clips.names))
         model: Any = self.model.fns if self.model else None
         if predictions is not None:
@@ -154,6 +160,8 @@ class _Run:
 
     def _cross_reenactment(self) -> dict[str, Any]:
         options, clips, context = self.options, self.data.clips, self.context
+        without = cross_reenactment.without_true_frames(context, self.metrics)
+        self._require_metrics(without[1], without[0])
         stills = (
             open_stills(options.sources, clips.resolution)
             if options.sources
@@ -164,7 +172,9 @@ class _Run:
             if options.pairs
             else draw_pairs(stills, clips, options.sources_per_clip, options.seed)
         )
-        predictions = self._predictions(pair_names(pairs, stills, clips))
+        predictions = self._predictions(
+            pair_names(pairs, stills, clips), names_without_endings(pairs, stills, clips)
+        )
         model: Any = self.model.fns if self.model else None
         if predictions is not None:
             model, context = predictions, _with_predictions(context, predictions)
@@ -218,16 +228,30 @@ class _Run:
         assert self.model is not None
         return self.model
 
-    def _predictions(self, names: list[str]) -> Predictions | None:
+    def _predictions(
+        self, names: list[str], also: dict[str, list[str]] | None = None
+    ) -> Predictions | None:
         folder = self.options.predictions
-        return None if folder is None else Predictions(folder, names)
+        return None if folder is None else Predictions(folder, names, also)
+
+    def _require_metrics(self, metrics: Mapping[str, Metric], context: Context) -> None:
+        """An evaluation that would score nothing is a mistake."""
+        if not metrics:
+            reasons = "; ".join(f"{name}: {why}" for name, why in context.left_out.items())
+            raise EvaluationError(
+                f"none of the metrics can be computed by --protocol {self.options.protocol}: "
+                f"{reasons}"
+            )
 
 
 def _with_predictions(context: Context, predictions: Predictions) -> Context:
     for note in predictions.notes():
         logger.warning("%s", note)
     return dataclasses.replace(
-        context, model=predictions.describe(), notes=[*context.notes, *predictions.notes()]
+        context,
+        model=predictions.describe(),
+        notes=[*context.notes, *predictions.notes()],
+        inputs=predictions.inputs(),
     )
 
 

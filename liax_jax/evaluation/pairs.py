@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from liax_jax.data.clips import ClipSet
+from liax_jax.data.clips import IMAGE_SUFFIXES, ClipSet
 from liax_jax.data.mixture import clip_identities
 from liax_jax.evaluation.clip_data import Stills
 from liax_jax.evaluation.errors import EvaluationError
@@ -25,6 +25,23 @@ class Pair:
 def pair_names(pairs: Sequence[Pair], stills: Stills, clips: ClipSet) -> list[str]:
     """SOURCE__DRIVING of each pair: what its line, its video and its prediction are called."""
     return [f"{stills.names[pair.source]}__{clips.names[pair.driving]}" for pair in pairs]
+
+
+def names_without_endings(
+    pairs: Sequence[Pair], stills: Stills, clips: ClipSet
+) -> dict[str, list[str]]:
+    """Of pairs whose source is a picture file: SOURCE__DRIVING without the picture's ending.
+
+    Pictures that differ in their ending alone (a.png, a.jpg) are left out.
+    """
+    paths = [pathlib.PurePath(name) for name in stills.names]
+    stems = [str(path.with_suffix("")) for path in paths]
+    return {
+        name: [f"{stems[pair.source]}__{clips.names[pair.driving]}"]
+        for pair, name in zip(pairs, pair_names(pairs, stills, clips), strict=True)
+        if paths[pair.source].suffix.lower() in IMAGE_SUFFIXES
+        and stems.count(stems[pair.source]) == 1
+    }
 
 
 def draw_pairs(stills: Stills, clips: ClipSet, per_clip: int, seed: int) -> list[Pair]:
@@ -61,6 +78,8 @@ def read_pairs(path: str | os.PathLike[str], stills: Stills, clips: ClipSet) -> 
       EvaluationError: another form, or a name that isn't there or occurs twice; says in which line.
     """
     path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; --pairs names a CSV file")
     sources = {name: i for i, name in enumerate(stills.names)}
     sources = {pathlib.PurePath(name).stem: i for name, i in sources.items()} | sources
     drivings = {name: i for i, name in enumerate(clips.names)}
@@ -77,8 +96,10 @@ def read_pairs(path: str | os.PathLike[str], stills: Stills, clips: ClipSet) -> 
                 for column, known in (("source", sources), ("driving", drivings)):
                     name = (row[column] or "").strip()
                     if name not in known:
+                        some = ", ".join(list(known)[:5]) + (", …" if len(known) > 5 else "")
                         raise EvaluationError(
-                            f"{path}, line {rows.line_num}: there is no {column} {name!r}"
+                            f"{path}, line {rows.line_num}: there is no {column} {name!r}; there "
+                            f"are {some}"
                         )
                     found.append(known[name])
                 pair = Pair(*found)

@@ -51,6 +51,7 @@ def plot_over_frames(
             axis.plot(numbers, np.nanmean(part, axis=0), color=_LINE, linewidth=1.2)
             axis.set_title(heading(name, about[name]["higher_is_better"]), fontsize=9)
             axis.set_xlabel("frame", fontsize=8)
+            axis.xaxis.get_major_locator().set_params(integer=True)
 
 
 def plot_histograms(
@@ -67,6 +68,8 @@ def plot_histograms(
             axis.axvline(float(np.mean(clips)), color=_LINE, linewidth=1.2)
             axis.set_title(heading(name, about[name]["higher_is_better"]), fontsize=9)
             axis.set_ylabel("clips", fontsize=8)
+            axis.yaxis.get_major_locator().set_params(integer=True)
+            axis.xaxis.get_major_locator().set_params(nbins=5)
 
 
 class _Axes:

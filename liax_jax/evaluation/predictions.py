@@ -2,13 +2,13 @@
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from liax_jax.data.clips import ClipSet, ClipSource, find_clips
-from liax_jax.evaluation.errors import ClipError
+from liax_jax.evaluation.errors import ClipError, EvaluationError
 from liax_jax.evaluation.reenactment import (
     ClipFrames,
     ReenactedBatch,
@@ -27,48 +27,85 @@ class Predictions:
     Args:
       folder: the predictions.
       names: of the clips or pairs, in order.
+      also: other names that a clip's prediction may have.
 
     Attributes:
-      unmatched: names of predictions that no clip has.
+      unmatched: predictions that are of no clip, as paths below the folder.
 
     Raises:
       FileNotFoundError, NotADirectoryError, ValueError: about the folder.
+      EvaluationError: no clip has a prediction in it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], names: list[str]):
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        names: Sequence[str],
+        also: Mapping[str, Sequence[str]] | None = None,
+    ):
         self.folder = pathlib.Path(folder)
-        found = {source.name: source for source in find_clips(self.folder)}
+        everything = find_clips(self.folder)
+        found: dict[str, list[ClipSource]] = {}
+        for source in everything:
+            # a.mp4 beside a.mkv or beside a folder a, or train/a beside val/a: all of them are "a".
+            for key in {source.name, _without_ending(source)}:
+                found.setdefault(key, []).append(source)
         stems = dict(zip(names, clip_stems(names), strict=True))
-        self._by_clip = {
-            name: found[key] for name in names for key in _keys(name, stems[name]) if key in found
-        }
-        used = {source.path for source in self._by_clip.values()}
-        self.unmatched = [name for name, source in found.items() if source.path not in used]
-        self._listing = [[name, source.num_bytes] for name, source in sorted(found.items())]
+        taken = set(names)
+        self._by_clip: dict[str, list[ClipSource]] = {}
+        for name in names:
+            others = {stems[name], *(also or {}).get(name, ())} - taken
+            keys = [name, *sorted(others)]
+            if sources := [source for key in keys for source in found.get(key, ())]:
+                self._by_clip[name] = sources
+        used = {source.path for sources in self._by_clip.values() for source in sources}
+        self.unmatched = [self._below(s) for s in everything if s.path not in used]
+        self._listing = sorted([self._below(source), source.num_bytes] for source in everything)
+        if not self._by_clip:
+            raise EvaluationError(
+                f"no prediction in {self.folder} is named as one of the {len(names)} clips: there "
+                f"are {_some(self.unmatched)}; the clips are {_some(names)}"
+            )
+
+    def _below(self, source: ClipSource) -> str:
+        return source.path.relative_to(self.folder).as_posix()
 
     def describe(self) -> dict[str, Any]:
-        """What the results depend on, as JSON."""
+        """Which they are, as JSON."""
         return {"predictions": self.folder.absolute().name, "files": digest(self._listing)}
+
+    def inputs(self) -> dict[str, str]:
+        """What each clip's results depend on of the folder, as a hash."""
+        return {
+            name: digest([[self._below(source), source.num_bytes] for source in sources])
+            for name, sources in self._by_clip.items()
+        }
 
     def notes(self) -> list[str]:
         """What a report has to say about them."""
         if not self.unmatched:
             return []
-        some = ", ".join(self.unmatched[:5]) + (", …" if len(self.unmatched) > 5 else "")
+        some = _some(self.unmatched)
         return [f"{len(self.unmatched)} predictions have no clip of their name: {some}"]
 
     def source(self, name: str) -> ClipSource:
         """The prediction of a clip.
 
         Raises:
-          ClipError: there is none.
+          ClipError: there is none, or more than one.
         """
-        if name not in self._by_clip:
+        sources = self._by_clip.get(name, [])
+        if len(sources) > 1:
+            raise ClipError(
+                f"clip {name!r} has {len(sources)} predictions in {self.folder}: "
+                f"{_some([self._below(source) for source in sources])}; leave one of them there"
+            )
+        if not sources:
             raise ClipError(
                 f"clip {name!r} has no prediction: no video or folder of frames of that name in "
                 f"{self.folder}"
             )
-        return self._by_clip[name]
+        return sources[0]
 
     def batches(
         self,
@@ -107,9 +144,14 @@ class PredictedClips:
         return self._predictions.batches(name, driving, batch_size=self._batch_size)
 
 
-def _keys(name: str, stem: str) -> list[str]:
-    """What a clip's prediction may be called, the preferred one last."""
-    return [stem, name]
+def _without_ending(source: ClipSource) -> str:
+    """Its name without the ending, which `find_clips` gives back to videos whose names clash."""
+    clashes = source.is_video and pathlib.PurePath(source.name).name == source.path.name
+    return source.name.removesuffix(source.path.suffix) if clashes else source.name
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def _paired(name: str, driving: ClipFrames, prediction: ClipSource) -> Iterator[np.ndarray]:

@@ -29,7 +29,7 @@ from liax_jax.evaluation.published_results import (
     PublishedTable,
     published_tables,
 )
-from liax_jax.evaluation.run_folder import RESULTS_NAME, write_whole
+from liax_jax.evaluation.run_folder import MEAN_PICTURE, RESULTS_NAME, write_whole
 from liax_jax.evaluation.text_table import heading, number
 from liax_jax.log import logger
 
@@ -78,6 +78,7 @@ def _blocks(folder: pathlib.Path, results: Mapping[str, Any], drawn: Sequence[st
         Heading("Conventions"),
         *_conventions(results),
         *_clips(folder, results),
+        *_all_clips(folder),
         *_plots(drawn),
         *_videos(folder, results),
     ]
@@ -134,10 +135,13 @@ def _figures(results: Mapping[str, Any]) -> list[Block]:
             )
         )
     elif protocol["name"] in {table.protocol for table in TABLES}:
+        sizes = {t.resolution for t in TABLES if t.protocol == protocol["name"] and t.resolution}
+        at = f" at {' and '.join(map(str, sorted(sizes)))} px" if sizes else ""
         blocks.append(
             Paragraph(
-                "No published figures are shown: they are there for "
-                f"{', '.join(DATASETS)} at the paper's resolutions (--dataset)."
+                f"No published figures are shown: they are there for {', '.join(DATASETS)}{at}; "
+                f"this is {results['dataset'] or 'an unnamed data set (--dataset)'} at "
+                f"{protocol['resolution']} px."
             )
         )
     blocks.append(
@@ -209,6 +213,14 @@ def _clips(folder: pathlib.Path, results: Mapping[str, Any]) -> list[Block]:
             if (folder / path).exists():
                 blocks += [Paragraph(entry["name"]), Picture(path, entry["name"])]
     return blocks
+
+
+def _all_clips(folder: pathlib.Path) -> list[Block]:
+    """What a protocol draws of all clips together."""
+    if not (folder / MEAN_PICTURE).exists():
+        return []
+    text = "Mean |alpha| of every vector, a column per clip."
+    return [Heading("All clips"), Paragraph(text), Picture(MEAN_PICTURE, text)]
 
 
 def _plots(drawn: Sequence[str]) -> list[Block]:

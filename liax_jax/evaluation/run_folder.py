@@ -24,10 +24,21 @@ from liax_jax.evaluation.errors import EvaluationError, unwritable
 from liax_jax.log import logger
 
 RUN_NAME, LINES_NAME, RESULTS_NAME = "run.json", "clips.jsonl", "results.json"
+MEAN_PICTURE = "mean_alpha.png"
 # What is made of the clips at the end. None of it may stand beside clips that it doesn't describe.
-_SUMMARY_FILES = (RESULTS_NAME, "table.txt", "report.md", "report.html", "rows.tex")
+_SUMMARY_FILES = (
+    RESULTS_NAME,
+    "table.txt",
+    "report.md",
+    "report.html",
+    "rows.tex",
+    MEAN_PICTURE,
+)
 _SUMMARY_FOLDERS = ("plots",)
 _CLIP_FOLDERS = ("clips", "frames", "videos", "pictures")
+
+# Of a description: clip to a hash of what that clip's results alone depend on.
+INPUTS = "inputs"
 
 Description = Mapping[str, Any]
 
@@ -38,7 +49,8 @@ class RunFolder:
     Args:
       path: the folder; it is made where it is missing.
       description: what the results depend on, as JSON. Where the folder holds clips of another
-        description, they are not mixed: see `start_anew`.
+        description, they are not mixed: see `start_anew`. Of what stands under `INPUTS`, a change
+        concerns the clips of that name alone, which are evaluated again.
       names: of all clips, in order.
       start_anew: remove the clips of another description, and say so, rather than raise.
       restart: remove all clips that are there in any case.
@@ -86,28 +98,40 @@ class RunFolder:
     def _open(self, start_anew: bool, restart: bool) -> None:
         lines = self.path / LINES_NAME
         before = self._description_before()
-        same = before == self.description
+        same = _common(before) == _common(self.description)
+        if not same and not (lines.exists() and lines.stat().st_size):
+            before = None  # no clip was finished: there is nothing to be lost or mixed
+        different = differences(_common(before), _common(self.description))
         if before is not None and not same and not (restart or start_anew):
             raise EvaluationError(
-                f"{self.path} holds an evaluation of other settings "
-                f"({differences(before, self.description)}); choose another --out, or replace it "
-                "with --restart"
+                f"{self.path} holds an evaluation of other settings ({different}); choose another "
+                "--out, or replace it with --restart"
             )
         if before is not None and not same and start_anew and not restart:
             logger.info(
-                "%s held an evaluation of other settings (%s); starting anew",
-                self.path,
-                differences(before, self.description),
+                "%s held an evaluation of other settings (%s); starting anew", self.path, different
             )
         self._refuse_foreign_folders()
         self._remove(_SUMMARY_FILES, _SUMMARY_FOLDERS)
         if same and not restart:
-            self.entries = _read_lines(lines, self.names, self._arrays_path)
+            entries = _read_lines(lines, self.names, self._arrays_path)
+            old, new = before.get(INPUTS, {}), self.description.get(INPUTS, {})
+            changed = [name for name in entries if old.get(name) != new.get(name)]
+            if changed:
+                logger.info("%d clips have changed and are evaluated again", len(changed))
+            self.entries = {name: e for name, e in entries.items() if name not in changed}
+            if before != self.description:
+                # First the lines: a clip whose input has changed must not outlive the old hash.
+                self.write_lines()
+                self._write_description()
         else:
             self._remove((RUN_NAME, LINES_NAME), _CLIP_FOLDERS)
-            self.write(RUN_NAME, json.dumps(self.description, indent=2) + "\n")
+            self._write_description()
         # Without lines that were cut short or whose arrays are missing.
         self.write_lines()
+
+    def _write_description(self) -> None:
+        self.write(RUN_NAME, json.dumps(self.description, indent=2) + "\n")
 
     def _description_before(self) -> Any:
         """What the folder holds clips of; {} where that isn't known, None where it holds none."""
@@ -200,6 +224,13 @@ def write_whole(path: pathlib.Path, text: str) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise unwritable(path.parent, error) from error
+
+
+def _common(description: Any) -> Any:
+    """What all clips depend on; None stays None."""
+    if not description:
+        return description
+    return {key: value for key, value in description.items() if key != INPUTS}
 
 
 def _locked(folder: pathlib.Path) -> Any:

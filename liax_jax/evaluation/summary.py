@@ -10,7 +10,7 @@ import numpy as np
 from liax_jax.data.clips import ClipSet
 from liax_jax.evaluation import bootstrap
 from liax_jax.evaluation.clip_loop import Failures
-from liax_jax.evaluation.run_folder import RESULTS_NAME, RunFolder, digest
+from liax_jax.evaluation.run_folder import INPUTS, RESULTS_NAME, RunFolder, digest
 from liax_jax.evaluation.scoring import FLOORS, Metrics, frame_metric_names, set_distance
 from liax_jax.evaluation.text_table import format_table
 from liax_jax.metrics import MetricInputError, SetMetric
@@ -39,6 +39,8 @@ class Context:
       notes: sentences for the report, such as predictions that match no clip.
       dataset: name of the data set in the table of published results, or "".
       title: what a table calls the run.
+      inputs: clip to a hash of what its results alone depend on; where it changes, that clip is
+        evaluated again and the others are kept.
     """
 
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -47,6 +49,7 @@ class Context:
     notes: Sequence[str] = ()
     dataset: str = ""
     title: str = "this run"
+    inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def with_left_out(self, reasons: Mapping[str, str]) -> "Context":
         """The same with more metrics left out."""
@@ -57,10 +60,12 @@ class Context:
     ) -> dict[str, Any]:
         """What the results of a clip depend on, as JSON: of a `RunFolder`."""
         described = {name: metric.describe(0) for name, metric in metrics.items()}
+        # Where a model lies doesn't matter. The hash over all files is told apart by clip.
+        passed_over = {"origin", "files"} if self.inputs else {"origin"}
         return {
+            **({INPUTS: dict(self.inputs)} if self.inputs else {}),
             "protocol": dict(protocol),
-            # Where a model lies doesn't matter.
-            "model": {key: value for key, value in self.model.items() if key != "origin"},
+            "model": {key: value for key, value in self.model.items() if key not in passed_over},
             "data": {**self.data, **describe_clips(clips)},
             "metrics": {
                 name: {key: about[key] for key in ("convention", "weights")}

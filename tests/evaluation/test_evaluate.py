@@ -121,7 +121,19 @@ def test_missing_things_are_named(folder, tmp_path):
     with pytest.raises(ValueError, match="there is no direction 9"):
         options = {"protocol": "video_editing", "edits": {"9": 0.2}}
         evaluate(EvaluateOptions(checkpoint=model, data=data, out=out, **options))
+    for protocol, metrics in (("self_reenactment", ["fid"]), ("cross_reenactment", ["l1"])):
+        options = {"protocol": protocol, "metrics": metrics, "weights": tmp_path}
+        with pytest.raises(EvaluationError, match=f"by --protocol {protocol}: {metrics[0]}: "):
+            evaluate(EvaluateOptions(checkpoint=model, data=data, out=out, **options))
     assert not out.exists()
+
+
+def test_batch_sizes_that_are_no_numbers_are_told(folder, tmp_path):
+    command = [sys.executable, "evaluate.py", "--checkpoint", str(folder / "model")]
+    command += ["--protocol=speed", "--batch_sizes=1,x", "--out", str(tmp_path / "out")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.endswith("error: --batch_sizes=1,x: write whole numbers, as 1,4,16\n")
 
 
 def test_a_bad_clip_ends_with_status_2_and_the_others_results(folder, tmp_path):
@@ -159,7 +171,11 @@ def test_protocols_of_a_real_model(folder, tmp_path, protocol):
     results = evaluate(
         EvaluateOptions(**options, **QUICK, max_clips=1, batch_sizes=(2,), sources_per_clip=1)
         if protocol != "cross_reenactment"
-        else EvaluateOptions(**options, **QUICK, max_clips=2, sources_per_clip=1)
+        else EvaluateOptions(
+            **options, **QUICK | {"metrics": ["jitter"]}, max_clips=2, sources_per_clip=1
+        )
     )
     assert results["protocol"]["name"] == protocol
     assert (tmp_path / "results.json").exists() and (tmp_path / "table.txt").exists()
+    if protocol == "sparsity":
+        assert "(mean_alpha.png)" in (tmp_path / "report.md").read_text()

@@ -33,7 +33,9 @@ def rendered(clips, clip):
 
 def predicted(folder, clips, out_dir, batch_size=4, **options):
     predictions = Predictions(folder, list(clips.names))
-    context = Context(model=predictions.describe(), notes=predictions.notes())
+    context = Context(
+        model=predictions.describe(), notes=predictions.notes(), inputs=predictions.inputs()
+    )
     return evaluate(
         PredictedClips(predictions, clips, batch_size), clips, out_dir, context=context, **options
     )
@@ -102,8 +104,47 @@ def test_every_bad_prediction_is_one_clear_line_and_the_others_are_kept(tmp_path
         assert words in reasons[name] and name in reasons[name], reasons[name]
         assert "\n" not in reasons[name]
     assert results["notes"] == ["1 predictions have no clip of their name: extra"]
-    # What is mended is evaluated by the same command, and nothing else.
-    (folder / "unreadable.mp4").unlink()
+    # What is mended is evaluated by the same command, and nothing else: the good one is gone, and
+    # its results stay as long as its prediction is the one they were made of.
+    write_frames(folder / "missing", frames)
+    write_video(folder / "unreadable.mp4", list(frames), 25)
+    lines = (tmp_path / "out" / "clips.jsonl").read_text()
+    again = predicted(folder, clips, tmp_path / "out", start_anew=False)
+    assert [clip["name"] for clip in again["clips"]] == ["good", "unreadable", "missing"]
+    assert (tmp_path / "out" / "clips.jsonl").read_text().startswith(lines)
+    assert again["clips"][0] == results["clips"][0]
+    for path in (folder / "good").iterdir():
+        path.unlink()
+    (folder / "good").rmdir()
+    write_frames(folder / "good", frames[:4])
+    last = predicted(folder, clips, tmp_path / "out", start_anew=False)
+    assert [clip["name"] for clip in last["clips"]] == ["unreadable", "missing"]
+    assert "has 4 frames" in {f["name"]: f["reason"] for f in last["failed"]}["good"]
+
+
+def test_two_predictions_of_a_clip_are_refused_by_name(tmp_path):
+    clips = moving_clips((4, 4, 4, 4))
+    clips.names = ["g/a", "b", "c", "g_a"]
+    folder, frames = tmp_path / "theirs", list(clips.videos[0])
+    for name in ("g/a.mp4", "g_a.mp4", "b.mp4", "c.mp4"):
+        write_video(folder / name, frames, 25)
+    (folder / "b.mkv").write_bytes((folder / "b.mp4").read_bytes())
+    write_frames(folder / "c", frames)
+    results = predicted(folder, clips, tmp_path / "out")
+    # What is named as one clip in full isn't taken for another's.
+    assert [clip["name"] for clip in results["clips"]] == ["g/a", "g_a"]
+    reasons = {failure["name"]: failure["reason"] for failure in results["failed"]}
+    assert "has 2 predictions" in reasons["b"] and "b.mkv, b.mp4" in reasons["b"]
+    assert "has 2 predictions" in reasons["c"] and "c, c.mp4" in reasons["c"]
+    assert results["notes"] == []
+
+
+def test_videos_of_one_name_and_two_endings_stand_for_clips_of_such_names(tmp_path):
+    clips = moving_clips((4, 4))
+    clips.names = ["a.avi", "a.mp4"]  # as `find_clips` calls them
+    for name in clips.names:
+        write_frames(tmp_path / "theirs" / name, clips.videos[0])
+    assert predicted(tmp_path / "theirs", clips, tmp_path / "out")["failed"] == []
 
 
 def test_fewer_frames_of_the_clip_ask_for_no_more_of_the_prediction(tmp_path):
@@ -147,5 +188,6 @@ def test_nothing_to_match_is_an_error(tmp_path):
         Predictions(tmp_path / "none", ["a"])
     write_frames(tmp_path / "theirs" / "b", moving_clips((4,)).videos[0])
     clips = ArrayClips([np.zeros((4, 32, 32, 3), np.uint8)], ["a"])
-    with pytest.raises(EvaluationError, match="none of the 1 clips.*'a' has no prediction"):
+    with pytest.raises(EvaluationError, match="named as one of the 1 clips: there are b; .* are a"):
         predicted(tmp_path / "theirs", clips, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

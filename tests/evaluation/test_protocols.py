@@ -10,7 +10,13 @@ from liax_jax.data.video_io import read_video
 from liax_jax.directions import Direction, DirectionCard
 from liax_jax.evaluation import Context, EvaluationError, ReenactmentFns
 from liax_jax.evaluation.clip_data import EvaluationData, first_frames, open_stills
-from liax_jax.evaluation.pairs import Pair, draw_pairs, read_pairs
+from liax_jax.evaluation.pairs import (
+    Pair,
+    draw_pairs,
+    names_without_endings,
+    pair_names,
+    read_pairs,
+)
 from liax_jax.evaluation.predictions import Predictions
 from liax_jax.evaluation.protocols.cross_reenactment import cross_reenactment
 from liax_jax.evaluation.protocols.sparsity import sparsity
@@ -127,7 +133,10 @@ def test_drawn_pairs_are_of_the_seed_and_of_other_people():
     ("text", "message"),
     [
         ("a,b\n", "its first line has to name the columns: source,driving"),
-        ("source,driving\nme,clip0\nyou,clip1\n", r"line 3: there is no source 'you'"),
+        (
+            "source,driving\nme,clip0\nyou,clip1\n",
+            r"line 3: there is no source 'you'; there are me",
+        ),
         ("source,driving\nme,clip9\n", r"line 2: there is no driving 'clip9'"),
         ("source,driving\nme,clip0\nme.png,clip0\n", "line 3: the pair occurs twice"),
         ("source,driving\n", "holds no pairs"),
@@ -142,6 +151,27 @@ def test_pairs_from_a_file(tmp_path, text, message):
     (tmp_path / "bad.csv").write_text(text)
     with pytest.raises(EvaluationError, match=message):
         read_pairs(tmp_path / "bad.csv", stills, clips)
+    with pytest.raises(FileNotFoundError, match="none.csv: no such file; --pairs"):
+        read_pairs(tmp_path / "none.csv", stills, clips)
+
+
+def test_predictions_of_pairs_may_leave_out_the_ending_of_a_picture(tmp_path):
+    for name in ("me.png", "you.png", "you.jpg"):
+        (tmp_path / "stills").mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "stills" / name)
+    stills, clips = open_stills(tmp_path / "stills", 32), moving_clips()
+    pairs = [Pair(number, 0) for number in range(3)]
+    names = pair_names(pairs, stills, clips)
+    also = names_without_endings(pairs, stills, clips)
+    # Of two pictures with one stem nobody could tell which is meant.
+    assert also == {"me.png__clip0": ["me__clip0"]}
+    for name in ("me__clip0", "you__clip0"):
+        folder = tmp_path / "theirs" / name
+        folder.mkdir(parents=True)
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(folder / "0.png")
+    predictions = Predictions(tmp_path / "theirs", names, also)
+    assert predictions.source("me.png__clip0").name == "me__clip0"
+    assert predictions.unmatched == ["you__clip0"]
 
 
 def test_sparsity_of_known_coefficients(tmp_path):
@@ -232,5 +262,9 @@ def test_speed_reports_rates_of_every_part(tmp_path):
     for parts in found["batch_sizes"].values():
         assert set(parts) == {"encode", "decode", "whole"}
         assert all(part["frames_per_second"] > 0 for part in parts.values())
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "run.json").write_text("{}")
+    with pytest.raises(EvaluationError, match="holds an evaluation of clips"):
+        speed(fns, 32, out_dir=tmp_path / "clips", **options)
     with pytest.raises(ValueError, match="at least 1"):
         speed(fns, 32, out_dir=tmp_path, context=context, batch_sizes=(0,))

@@ -60,6 +60,7 @@ def test_markdown_has_figures_failures_conventions_and_worst_clips(folder):
     places = [text.index(f"frames/{clip['file']}.jpg") for clip in ranked]
     assert places == sorted(places)
     assert "No published figures are shown" in text and "(published)" not in text
+    assert "at 256 and 512 px; this is an unnamed data set (--dataset) at " in text
 
 
 class Links(html.parser.HTMLParser):

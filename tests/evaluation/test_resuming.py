@@ -114,6 +114,14 @@ def test_other_settings_are_refused_or_start_anew(tmp_path, change, said):
     assert files_of(tmp_path) == before
 
 
+def test_a_folder_without_a_finished_clip_takes_any_settings(tmp_path):
+    clips = moving_clips()
+    with pytest.raises(Stopped):
+        run(StoppingClips(clips, 0), tmp_path)
+    found = run(clips, tmp_path, max_frames=3)
+    assert [clip["frames"] for clip in found["clips"]] == [3, 3]
+
+
 def test_other_clips_are_refused(tmp_path):
     run(moving_clips(), tmp_path)
     with pytest.raises(EvaluationError, match=r"data\.clips 2 there, 3 now"):

@@ -25,7 +25,7 @@ from liax_jax.evaluation.reenactment import (
     image_from_uint8,
     padded_batches,
 )
-from liax_jax.evaluation.run_folder import RunFolder
+from liax_jax.evaluation.run_folder import MEAN_PICTURE, RunFolder
 from liax_jax.evaluation.summary import Context, finish
 from liax_jax.metrics import Metric
 from liax_jax.metrics.coefficients import active_vectors, effective_vectors, gini, hoyer
@@ -130,9 +130,8 @@ def sparsity(
             for clip, (name, length) in enumerate(zip(clips.names, clips.lengths, strict=True))
         ]
         failures = run_tasks(folder, tasks, progress=progress)
-        results = finish(folder, MEASURES, protocol, context, failures, show=progress)
         _mean_picture(folder)
-        return results
+        return finish(folder, MEASURES, protocol, context, failures, show=progress)
 
 
 def coefficient_picture(alpha: np.ndarray) -> np.ndarray:
@@ -154,8 +153,8 @@ def coefficient_picture(alpha: np.ndarray) -> np.ndarray:
 
 
 def _mean_picture(folder: RunFolder) -> None:
-    """pictures/mean.png: mean |alpha| of every vector, a column per clip."""
+    """mean_alpha.png: mean |alpha| of every vector, a column per clip."""
     means = [np.abs(folder.arrays(entry["name"])["alpha"]).mean(0) for entry in folder.finished()]
-    path = pathlib.Path(folder.path) / "mean_alpha.png"
+    path = pathlib.Path(folder.path) / MEAN_PICTURE
     with explain_full_disk(folder.path):
         save_png(path, coefficient_picture(np.stack(means)))

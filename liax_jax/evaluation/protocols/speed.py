@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from liax_jax.evaluation.errors import unwritable
+from liax_jax.evaluation.errors import EvaluationError, unwritable
 from liax_jax.evaluation.reenactment import ReenactmentFns
-from liax_jax.evaluation.run_folder import RESULTS_NAME, write_whole
+from liax_jax.evaluation.run_folder import RESULTS_NAME, RUN_NAME, write_whole
 from liax_jax.evaluation.summary import Context
 from liax_jax.evaluation.timing import convolution_flops, median_seconds, plain_convolution
 
@@ -50,8 +50,14 @@ def speed(
 
     Raises:
       ValueError: a batch size below 1.
-      EvaluationError: the folder can't be written to.
+      EvaluationError: the folder can't be written to, or holds an evaluation of clips.
     """
+    out_dir = pathlib.Path(out_dir)
+    if (out_dir / RUN_NAME).exists():
+        raise EvaluationError(
+            f"{out_dir} holds an evaluation of clips, whose results this would replace; choose "
+            "another --out"
+        )
     if not batch_sizes or min(batch_sizes) < 1:
         raise ValueError(f"batch sizes must be at least 1, got {list(batch_sizes)}")
     convolution, flops = plain_convolution()
@@ -101,7 +107,6 @@ def speed(
         "batch_sizes": figures,
     }
     table = format_speed(results)
-    out_dir = pathlib.Path(out_dir)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
