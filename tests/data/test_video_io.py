@@ -1,6 +1,9 @@
 """Reading and writing videos."""
 
+import os
 import struct
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -263,3 +266,24 @@ def test_failed_writing_keeps_the_old_file(tmp_path, make_video, clip_frames):
         write_video(path, frames(), fps=25)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("width", [128, 208, 304])
+def test_same_frames_make_the_same_bytes_whatever_lies_in_fresh_memory(tmp_path, width):
+    program = (
+        "import sys, numpy as np; from liax_jax.data.video_io import write_video\n"
+        "side = int(sys.argv[2])\n"
+        "rng = np.random.default_rng(0)\n"
+        "still = np.kron(rng.integers(0, 256, (20, side // 8, 3)), np.ones((8, 8, 1)))\n"
+        "frames = [np.roll(still, k, 1).astype(np.uint8) for k in range(12)]\n"
+        "write_video(sys.argv[1], frames, 25)\n"
+    )
+    written = []
+    for fill in ("1", "170"):
+        path = tmp_path / f"{fill}.mp4"
+        environment = dict(os.environ, MALLOC_PERTURB_=fill)  # glibc fills what it hands out
+        subprocess.run(
+            [sys.executable, "-c", program, path, str(width)], env=environment, check=True
+        )
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
