@@ -18,7 +18,7 @@ Finished = tuple[Mapping[str, Any], Mapping[str, np.ndarray]]
 Failures = list[dict[str, str]]
 
 # What is wrong with one clip. Anything else (a full disk, a defect) ends the evaluation.
-_CLIP_ERRORS = (ClipError, VideoError, RecordsError, FileNotFoundError)
+_CLIP_ERRORS = (ClipError, VideoError, RecordsError, FileNotFoundError, PermissionError)
 
 
 @dataclasses.dataclass(frozen=True)

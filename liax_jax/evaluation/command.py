@@ -1,7 +1,6 @@
 """What evaluate.py does: opens the model and the data that its flags name, and runs a protocol."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +14,17 @@ from liax_jax.evaluation.clip_data import (
     EvaluationData,
     FirstClips,
     dataset_of,
-    first_frames,
     open_data,
-    open_stills,
 )
 from liax_jax.evaluation.errors import ClipsFailed, EvaluationError
 from liax_jax.evaluation.model import EvaluatedModel, load_checkpoint, load_workdir
 from liax_jax.evaluation.options import EvaluateOptions, check_options
-from liax_jax.evaluation.pairs import (
-    draw_pairs,
-    names_without_endings,
-    pair_names,
-    read_pairs,
-)
-from liax_jax.evaluation.predictions import PredictedClips, Predictions
-from liax_jax.evaluation.protocols import (
-    cross_reenactment,
-    self_reenactment,
-    sparsity,
-    speed,
-    traversal,
-    video_editing,
-)
+from liax_jax.evaluation.protocol_run import ProtocolRun
+from liax_jax.evaluation.protocols import self_reenactment, sparsity, speed, traversal
 from liax_jax.evaluation.summary import Context
 from liax_jax.log import logger
 from liax_jax.metrics import METRICS, Metric, WeightsStore, build_metrics
 from liax_jax.metrics.identity import IdentityMetric
-
-_DEFAULT_BATCH_SIZE = 16
 
 
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
@@ -90,7 +72,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         left_out=left_out,
         dataset=options.dataset or data.dataset,
     )
-    run = _Run(options, out, is_default, model, data, metrics, context)
+    run = ProtocolRun(options, out, is_default, model, data, metrics, context)
     results = run()
     report.write_report(out)
     logger.info("results, report, tables and pictures are in %s", out)
@@ -100,159 +82,6 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
             f"could not be evaluated (see above); the others' results are in {out}"
         )
     return results
-
-
-class _Run:
-    """The protocol that the options name, on opened model and data."""
-
-    def __init__(
-        self,
-        options: EvaluateOptions,
-        out: Path,
-        start_anew: bool,
-        model: EvaluatedModel | None,
-        data: EvaluationData,
-        metrics: dict[str, Metric],
-        context: Context,
-    ):
-        self.options, self.model, self.data = options, model, data
-        self.metrics, self.context = metrics, context
-        self.batch_size = _setting(options, "batch_size", _DEFAULT_BATCH_SIZE)
-        max_frames = _setting(options, "max_frames", 0) or None
-        self.max_frames = max_frames
-        self.videos = bool(_setting(options, "videos", True))
-        self.common = {
-            "batch_size": self.batch_size,
-            "out_dir": out,
-            "start_anew": start_anew,
-            "restart": options.restart,
-            "progress": options.progress,
-        }
-
-    def __call__(self) -> dict[str, Any]:
-        runs: dict[str, Callable[[], dict[str, Any]]] = {
-            self_reenactment.NAME: self._self_reenactment,
-            cross_reenactment.NAME: self._cross_reenactment,
-            sparsity.NAME: self._sparsity,
-            traversal.NAME: self._traversal,
-            video_editing.NAME: self._video_editing,
-        }
-        return runs[self.options.protocol]()
-
-    def _self_reenactment(self) -> dict[str, Any]:
-        clips, context = self.data.clips, self.context
-        self._require_metrics(self.metrics, context)
-        predictions = self._predictions(list(clips.names))
-        model: Any = self.model.fns if self.model else None
-        if predictions is not None:
-            model = PredictedClips(predictions, clips, self.batch_size)
-            context = _with_predictions(context, predictions)
-        return self_reenactment.self_reenactment(
-            model,
-            clips,
-            metrics=self.metrics,
-            context=context,
-            max_frames=self.max_frames,
-            videos=self.videos,
-            panels=True,
-            **self.common,
-        )
-
-    def _cross_reenactment(self) -> dict[str, Any]:
-        options, clips, context = self.options, self.data.clips, self.context
-        without = cross_reenactment.without_true_frames(context, self.metrics)
-        self._require_metrics(without[1], without[0])
-        stills = (
-            open_stills(options.sources, clips.resolution)
-            if options.sources
-            else first_frames(self.data)
-        )
-        pairs = (
-            read_pairs(options.pairs, stills, clips)
-            if options.pairs
-            else draw_pairs(stills, clips, options.sources_per_clip, options.seed)
-        )
-        predictions = self._predictions(
-            pair_names(pairs, stills, clips), names_without_endings(pairs, stills, clips)
-        )
-        model: Any = self.model.fns if self.model else None
-        if predictions is not None:
-            model, context = predictions, _with_predictions(context, predictions)
-        return cross_reenactment.cross_reenactment(
-            model,
-            clips,
-            stills,
-            pairs,
-            metrics=self.metrics,
-            context=context,
-            motion=options.motion,
-            max_frames=self.max_frames,
-            videos=self.videos,
-            panels=True,
-            **self.common,
-        )
-
-    def _sparsity(self) -> dict[str, Any]:
-        return sparsity.sparsity(
-            self._opened.fns,
-            self.data.clips,
-            context=dataclasses.replace(self.context, left_out={}),
-            max_frames=self.max_frames,
-            **self.common,
-        )
-
-    def _traversal(self) -> dict[str, Any]:
-        return traversal.traversal(
-            self._opened.fns,
-            self.data.clips,
-            card=self._opened.card,
-            context=dataclasses.replace(self.context, left_out={}),
-            **self.common,
-        )
-
-    def _video_editing(self) -> dict[str, Any]:
-        return video_editing.video_editing(
-            self._opened.fns,
-            self.data.clips,
-            card=self._opened.card,
-            edits=self.options.edits,
-            metrics=self.metrics,
-            context=self.context,
-            max_frames=self.max_frames,
-            videos=self.videos,
-            **self.common,
-        )
-
-    @property
-    def _opened(self) -> EvaluatedModel:
-        assert self.model is not None
-        return self.model
-
-    def _predictions(
-        self, names: list[str], also: dict[str, list[str]] | None = None
-    ) -> Predictions | None:
-        folder = self.options.predictions
-        return None if folder is None else Predictions(folder, names, also)
-
-    def _require_metrics(self, metrics: Mapping[str, Metric], context: Context) -> None:
-        """An evaluation that would score nothing is a mistake."""
-        if not metrics:
-            reasons = "; ".join(f"{name}: {why}" for name, why in context.left_out.items())
-            raise EvaluationError(
-                f"none of the metrics can be computed by --protocol {self.options.protocol}: "
-                f"{reasons}"
-            )
-
-
-def _with_predictions(context: Context, predictions: Predictions) -> Context:
-    for note in predictions.notes():
-        logger.warning("%s", note)
-    return dataclasses.replace(
-        context,
-        model=predictions.describe(),
-        notes=[*context.notes, *predictions.notes()],
-        inputs=predictions.inputs(),
-    )
 
 
 def _output_folder(options: EvaluateOptions) -> tuple[Path, bool]:
@@ -315,14 +144,6 @@ def _open_metrics(
     if left_out:
         logger.info("metrics left out: %s; the reasons follow the table", ", ".join(left_out))
     return metrics, left_out
-
-
-def _setting(options: EvaluateOptions, name: str, default: Any) -> Any:
-    """A flag, else the config's field in `eval`, else a default."""
-    value = getattr(options, name)
-    if value is not None:
-        return value
-    return default if options.config is None else getattr(options.config.eval, name)
 
 
 def _title(options: EvaluateOptions) -> str:
