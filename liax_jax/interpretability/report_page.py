@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,14 +107,14 @@ def _directions_table(report: "Report") -> str:
                 f'<a href="#d{index}">{index}</a>',
                 f"{sense}{name}" if finding.has_effect else "<i>no effect</i>",
                 f"{finding.name.confidence:.2f}" if finding.has_effect else "",
-                ", ".join(f"{n.replace('_', ' ')} {100 * v:+.1f}" for n, v in motions),
+                ", ".join(f"{n.replace('_', '&nbsp;')}&nbsp;{100 * v:+.1f}" for n, v in motions),
                 f"±{finding.reach:.2f}",
                 f"{finding.use:.3f}",
                 f"{effect.reach_db:.1f}",
                 f"{effect.monotonicity:.2f}",
                 f"{effect.linearity:.2f}",
                 f"{effect.agreement:.2f}",
-                f"{effect.background_l1:.4f} / {effect.figure_l1:.4f}",
+                f"{effect.background_l1:.4f}&nbsp;/ {effect.figure_l1:.4f}",
                 "" if effect.identity is None else f"{effect.identity:.3f}",
                 f"{finding.kurtosis:.1f}",
             )
@@ -137,7 +138,10 @@ def _directions_table(report: "Report") -> str:
         "<p>A minus before a name: a positive coefficient makes the motion negative; the direction "
         f"card turns it. Identity drift: {html.escape(report.identity)}.</p>"
     )
-    return _table(head, rows, escape=False) + note
+    # A column without a figure, as identity drift is without its network, only takes width.
+    filled = [any(row[column] for row in rows) for column in range(len(head))]
+    shown = [list(itertools.compress(row, filled)) for row in (head, *rows)]
+    return _table(shown[0], shown[1:], escape=False) + note
 
 
 def _accuracy_section(accuracy: "NamingAccuracy | None") -> list[str]:
