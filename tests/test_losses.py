@@ -146,6 +146,52 @@ def test_top_k_penalty_lets_the_largest_off():
     np.testing.assert_allclose(slope[1], [0, 0.25, 0, -0.25])
 
 
+def test_standardized_penalty_measures_the_shape_of_each_vector_alone():
+    rng = np.random.default_rng(0)
+    shapes = {
+        0.798: rng.standard_normal(200_000),
+        0.707: rng.laplace(size=200_000),
+        0.866: rng.uniform(-1, 1, 200_000),
+        # At rest 70 % of the time: E|f| = 0.15, deviation √0.1.
+        0.474: rng.uniform(-1, 1, 200_000) * (rng.random(200_000) < 0.3),
+    }
+    for expected, values in shapes.items():
+        found = losses.sparsity_standardized(jnp.asarray(values[:, None], jnp.float32))
+        np.testing.assert_allclose(found, expected, atol=0.004)
+    alpha = draw((32, 5))
+    found = losses.sparsity_standardized(alpha)
+    other = alpha * np.float32([30, 0.1, -2, 1, 5]) + np.float32([0, 3, 0, -1, 9])
+    np.testing.assert_allclose(losses.sparsity_standardized(other), found, rtol=1e-4)
+    unused = losses.sparsity_standardized(np.concatenate([alpha, 1e-7 * alpha], 1))
+    np.testing.assert_allclose(unused, found / 2, rtol=1e-3)
+    slope = jax.grad(losses.sparsity_standardized)
+    assert jnp.isfinite(slope(jnp.zeros((4, 3)))).all()
+
+
+def test_standardized_penalty_spans_devices():
+    mesh = jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+    spec = jax.sharding.PartitionSpec(("data", "fsdp"))
+
+    def on_device(alpha):
+        value, slope = jax.value_and_grad(losses.sparsity_standardized)(alpha, ("data", "fsdp"))
+        return jax.lax.pmean(value, ("data", "fsdp")), slope / 8
+
+    split = jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=spec,
+        out_specs=(jax.sharding.PartitionSpec(), spec),
+        check_vma=False,
+    )
+    alpha = draw((16, 5))
+    for ours, whole in zip(
+        jax.jit(split)(alpha),
+        jax.value_and_grad(losses.sparsity_standardized)(alpha),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, whole, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("penalty", losses.SPARSITY_PENALTIES)
 def test_the_penalty_that_a_config_names(penalty):
     alpha = draw((3, 6))
@@ -153,6 +199,7 @@ def test_the_penalty_that_a_config_names(penalty):
         "l1": losses.sparsity(alpha),
         "hoyer": losses.sparsity_hoyer(alpha),
         "topk": losses.sparsity_top_k(alpha, 2),
+        "standardized": losses.sparsity_standardized(alpha),
     }
     np.testing.assert_array_equal(losses.sparsity_penalty(alpha, penalty, 2), expected[penalty])
 

@@ -167,7 +167,7 @@ def _device_gradients(
 
     def gradients_of(micro_batch: Batch):
         gradients, metrics = _gradients(
-            config, animator, discriminator, params, step, micro_batch, frozen
+            config, animator, discriminator, params, step, micro_batch, frozen, devices.batch_axes
         )
         return devices.scatter(gradients), devices.mean(metrics)
 
@@ -202,6 +202,7 @@ def _gradients(
     step: jax.Array,
     batch: Batch,
     frozen: Any,
+    batch_axes: tuple[str, ...],
 ) -> tuple[dict[str, Params], Metrics]:
     """Gradients of both networks by name, and metrics, from one forward pass of the generator."""
     source, driving = batch["source"], batch["driving"]
@@ -216,6 +217,7 @@ def _gradients(
         source,
         driving,
         frozen,
+        batch_axes,
     )
     gradients = {"generator": gradient}
     metrics |= _model_metrics(image, out, driving)
@@ -244,13 +246,14 @@ def _generator_loss(
     source: jax.Array,
     driving: jax.Array,
     frozen: Any,
+    batch_axes: tuple[str, ...],
 ):
     """ℒ = L1 + λ₁·VGG + ℒ_adv + λ₂·S(𝒜_{r→d}) (eq. 9); each term reported as `loss/name`."""
     image, out = animator.apply({"params": params}, source, driving)
     weights, terms = losses.weights_at(config.loss, step), {}
     terms["l1"] = losses.multiscale_l1(image, driving, config.loss.l1_scales)
     terms["sparsity"] = losses.sparsity_penalty(
-        out["alpha_r2t"], config.loss.sparsity_penalty, config.loss.sparsity_top_k
+        out["alpha_r2t"], config.loss.sparsity_penalty, config.loss.sparsity_top_k, batch_axes
     )
     if config.loss.source_code:
         directions: Any = animator.apply({"params": params}, method="directions")
