@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
     config.loss.sparsity = 0.1  # λ₂; not published
     # What λ₂ weighs: "l1", mean |α|; "hoyer", ‖α‖₁ / ‖α‖₂ of each frame, free of scale; "topk",
     # mean |α| of all but the sparsity_top_k largest of each frame; "standardized",
-    # mean |α − mean| of each vector over its deviation in the batch, a matter of shape alone.
+    # mean |α| of each vector over how far it moves within clips, a matter of shape alone.
     config.loss.sparsity_penalty = "l1"
     config.loss.sparsity_top_k = 3  # of "topk" alone
     config.loss.sparsity_ramp_steps = 0  # λ₂ (and source_code) grows from 0 over so many steps

@@ -108,38 +108,47 @@ def sparsity_top_k(alpha: jax.Array, k: int) -> jax.Array:
     return (size.sum(-1) - largest) / alpha.shape[-1]
 
 
-def sparsity_standardized(alpha: jax.Array, batch_axes: tuple[str, ...] = ()) -> jax.Array:
-    """Mean |α| of each vector in units of its own deviation over the batch: (b, M) → scalar.
+def sparsity_standardized(
+    alpha: jax.Array, alpha_source: jax.Array, batch_axes: tuple[str, ...] = ()
+) -> jax.Array:
+    """Mean |α| of each vector in units of how far it moves within a clip: 2 × (b, M) → scalar.
 
-    E|αᵢ − E αᵢ| / √Var αᵢ, mean over vectors: a measure of shape alone, √(2/π) = 0.80 for Gaussian
-    coefficients, 0.71 for Laplacian ones, 0.87 for uniform ones, less the more often they rest; an
-    old contrast of independent component analysis (Hyvärinen et al. 2001, ch. 8). Unlike mean |α|
-    it can't be lowered by making α small, unlike Hoyer's ratio by an offset or by one large vector.
-    A vector whose deviation is below 1e-4 counts as unused: 0.
+    E|αᵢ| / √(½ E(αᵢ − αᵢ')²), mean over vectors; α, α' of two frames of a clip, E over the batch.
+    Of frames independent of each other it measures shape alone: √(2/π) = 0.80 for Gaussian
+    coefficients about 0, 0.71 for Laplacian ones, 0.87 for uniform ones, less the more often they
+    rest; a contrast of independent component analysis (Hyvärinen et al. 2001, ch. 8). Unlike mean
+    |α| it isn't lowered by making α small, unlike Hoyer's ratio not by an offset or by one large
+    vector, and not by coefficients that tell people apart. A vector that moves less than 1e-4
+    counts as at rest.
 
     Args:
-      alpha: (b, M), b ≥ 2 over all devices; a micro-batch is a batch of its own.
+      alpha: of the driving frames, b ≥ 1; a micro-batch is a batch of its own.
+      alpha_source: of the source frames, of the same clips.
       batch_axes: names of the axes of devices that the batch is split over, inside of `shard_map`.
     """
-
-    def mean(values: jax.Array) -> jax.Array:
-        here = jnp.mean(values, axis=0)
-        return jax.lax.pmean(here, batch_axes) if batch_axes else here
-
-    deviations = alpha - mean(alpha)
-    sizes = jnp.sqrt(mean(jnp.square(deviations)) + 1e-8)
-    return jnp.mean(jnp.abs(deviations) / sizes)
+    moved = jnp.mean(jnp.square(alpha - alpha_source), axis=0) / 2
+    if batch_axes:
+        moved = jax.lax.pmean(moved, batch_axes)
+    size = (jnp.abs(alpha) + jnp.abs(alpha_source)) / 2
+    return jnp.mean(size / jnp.sqrt(moved + 1e-8))
 
 
 SPARSITY_PENALTIES = ("l1", "hoyer", "topk", "standardized")
 
 
 def sparsity_penalty(
-    alpha: jax.Array, penalty: str, top_k: int, batch_axes: tuple[str, ...] = ()
+    alpha: jax.Array,
+    alpha_source: jax.Array,
+    penalty: str,
+    top_k: int,
+    batch_axes: tuple[str, ...] = (),
 ) -> jax.Array:
-    """The penalty of `SPARSITY_PENALTIES` that a config names: (b, M) → (b,) or a scalar."""
+    """The penalty of `SPARSITY_PENALTIES` that a config names: 2 × (b, M) → (b,) or a scalar.
+
+    All but "standardized" weigh the driving frame's code alone, as eq. 9 does.
+    """
     if penalty == "standardized":
-        return sparsity_standardized(alpha, batch_axes)
+        return sparsity_standardized(alpha, alpha_source, batch_axes)
     if penalty == "hoyer":
         return sparsity_hoyer(alpha)
     return sparsity_top_k(alpha, top_k) if penalty == "topk" else sparsity(alpha)

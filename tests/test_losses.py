@@ -148,60 +148,62 @@ def test_top_k_penalty_lets_the_largest_off():
 
 def test_standardized_penalty_measures_the_shape_of_each_vector_alone():
     rng = np.random.default_rng(0)
+    n = 400_000
     shapes = {
-        0.798: rng.standard_normal(200_000),
-        0.707: rng.laplace(size=200_000),
-        0.866: rng.uniform(-1, 1, 200_000),
+        0.798: rng.standard_normal(n),
+        0.707: rng.laplace(size=n),
+        0.866: rng.uniform(-1, 1, n),
         # At rest 70 % of the time: E|f| = 0.15, deviation √0.1.
-        0.474: rng.uniform(-1, 1, 200_000) * (rng.random(200_000) < 0.3),
+        0.474: rng.uniform(-1, 1, n) * (rng.random(n) < 0.3),
     }
     for expected, values in shapes.items():
-        found = losses.sparsity_standardized(jnp.asarray(values[:, None], jnp.float32))
-        np.testing.assert_allclose(found, expected, atol=0.004)
-    alpha = draw((32, 5))
-    found = losses.sparsity_standardized(alpha)
-    other = alpha * np.float32([30, 0.1, -2, 1, 5]) + np.float32([0, 3, 0, -1, 9])
-    np.testing.assert_allclose(losses.sparsity_standardized(other), found, rtol=1e-4)
-    unused = losses.sparsity_standardized(np.concatenate([alpha, 1e-7 * alpha], 1))
-    np.testing.assert_allclose(unused, found / 2, rtol=1e-3)
+        frames = jnp.asarray(values.reshape(2, -1, 1), jnp.float32)
+        np.testing.assert_allclose(losses.sparsity_standardized(*frames), expected, atol=0.004)
+    alpha, source = draw((32, 5)), draw((32, 5), 1)
+    found = losses.sparsity_standardized(alpha, source)
+    scale = np.float32([30, 0.1, -2, 1, 5])
+    np.testing.assert_allclose(
+        losses.sparsity_standardized(scale * alpha, scale * source), found, rtol=1e-4
+    )
+    # What belongs to a person, in both frames, only costs.
+    person = 3 * draw((32, 5), 2)
+    assert losses.sparsity_standardized(alpha + person, source + person) > 1.5 * found
     slope = jax.grad(losses.sparsity_standardized)
-    assert jnp.isfinite(slope(jnp.zeros((4, 3)))).all()
+    assert jnp.isfinite(slope(jnp.zeros((4, 3)), jnp.zeros((4, 3)))).all()
 
 
 def test_standardized_penalty_spans_devices():
     mesh = jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
     spec = jax.sharding.PartitionSpec(("data", "fsdp"))
+    penalty = jax.value_and_grad(lambda a, b, axes=(): losses.sparsity_standardized(a, b, axes))
 
-    def on_device(alpha):
-        value, slope = jax.value_and_grad(losses.sparsity_standardized)(alpha, ("data", "fsdp"))
+    def on_device(alpha, source):
+        value, slope = penalty(alpha, source, ("data", "fsdp"))
         return jax.lax.pmean(value, ("data", "fsdp")), slope / 8
 
     split = jax.shard_map(
         on_device,
         mesh=mesh,
-        in_specs=spec,
+        in_specs=(spec, spec),
         out_specs=(jax.sharding.PartitionSpec(), spec),
         check_vma=False,
     )
-    alpha = draw((16, 5))
-    for ours, whole in zip(
-        jax.jit(split)(alpha),
-        jax.value_and_grad(losses.sparsity_standardized)(alpha),
-        strict=True,
-    ):
+    pair = draw((16, 5)), draw((16, 5), 1)
+    for ours, whole in zip(jax.jit(split)(*pair), penalty(*pair), strict=True):
         np.testing.assert_allclose(ours, whole, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("penalty", losses.SPARSITY_PENALTIES)
 def test_the_penalty_that_a_config_names(penalty):
-    alpha = draw((3, 6))
+    alpha, source = draw((3, 6)), draw((3, 6), 1)
     expected = {
         "l1": losses.sparsity(alpha),
         "hoyer": losses.sparsity_hoyer(alpha),
         "topk": losses.sparsity_top_k(alpha, 2),
-        "standardized": losses.sparsity_standardized(alpha),
+        "standardized": losses.sparsity_standardized(alpha, source),
     }
-    np.testing.assert_array_equal(losses.sparsity_penalty(alpha, penalty, 2), expected[penalty])
+    found = losses.sparsity_penalty(alpha, source, penalty, 2)
+    np.testing.assert_array_equal(found, expected[penalty])
 
 
 def test_source_code_is_measured_along_the_vectors():

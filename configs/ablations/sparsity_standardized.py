@@ -1,4 +1,4 @@
-"""Is it sparsity or smallness? Each coefficient in units of its own deviation over the batch.
+"""Is it sparsity or smallness? Each coefficient in units of how far it moves within clips.
 
 Delta on configs/default.py: loss.sparsity_penalty = "standardized".
 """

@@ -253,7 +253,11 @@ def _generator_loss(
     weights, terms = losses.weights_at(config.loss, step), {}
     terms["l1"] = losses.multiscale_l1(image, driving, config.loss.l1_scales)
     terms["sparsity"] = losses.sparsity_penalty(
-        out["alpha_r2t"], config.loss.sparsity_penalty, config.loss.sparsity_top_k, batch_axes
+        out["alpha_r2t"],
+        out["alpha_r2s"],
+        config.loss.sparsity_penalty,
+        config.loss.sparsity_top_k,
+        batch_axes,
     )
     if config.loss.source_code:
         directions: Any = animator.apply({"params": params}, method="directions")
