@@ -42,6 +42,8 @@ def get_config() -> ConfigDict:
     config.loss.sparsity_penalty = "l1"
     config.loss.sparsity_top_k = 3  # of "topk" alone
     config.loss.sparsity_ramp_steps = 0  # λ₂ (and source_code) grows from 0 over so many steps
+    # Deviation of Gaussian noise on α in training: small coefficients then carry nothing.
+    config.loss.code_noise = 0.0
     config.loss.source_code = 0.0  # mean |Qᵀ z_s2r|: the source's own motion, along the vectors
     config.loss.l1_scales = 1  # 1 = plain L1; n = mean over n halvings
 

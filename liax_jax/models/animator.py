@@ -28,13 +28,14 @@ class AnimatorModule(nn.Module):
         self.renderer = Renderer(self.config)
 
     def __call__(
-        self, source: jax.Array, driving: jax.Array
+        self, source: jax.Array, driving: jax.Array, code_noise: jax.Array | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Self-reenactment, as in training (eq. 3, 7): z_{s→t} = z_{s→r} + Σ_i α_i d_i.
 
         Args:
           source: (b, R, R, 3) in [-1, 1], the portrait.
           driving: (b, R, R, 3) in [-1, 1], the motion.
+          code_noise: (b, M), added to the coefficients that the image is made from (training).
 
         Returns:
           image: (b, R, R, 3) float32, not squashed.
@@ -47,7 +48,8 @@ class AnimatorModule(nn.Module):
         z, features, alpha = self.encode(both)
         z_s2r, alpha_r2s, alpha_r2t = z[::2], alpha[::2], alpha[1::2]
         features = {r: feature[::2] for r, feature in features.items()}
-        z_s2t = self.navigate(z_s2r, alpha_r2t)
+        noisy = alpha_r2t if code_noise is None else alpha_r2t + code_noise
+        z_s2t = self.navigate(z_s2r, noisy)
         image, out = self.decode(z_s2t, features)
         out |= {"z_s2r": z_s2r, "alpha_r2s": alpha_r2s, "alpha_r2t": alpha_r2t, "z_s2t": z_s2t}
         return image, out | {f"feature/{r}": feature for r, feature in features.items()}

@@ -60,6 +60,8 @@ def check_config(config: ConfigDict) -> None:
             f"loss.sparsity_penalty = {config.loss.sparsity_penalty!r}: choose one of "
             f"{', '.join(losses.SPARSITY_PENALTIES)}"
         )
+    if config.loss.get("code_noise", 0.0) < 0:
+        raise ValueError(f"loss.code_noise = {config.loss.code_noise}: must be 0 (none) or more")
     if config.loss.get("sparsity_ramp_steps", 0) < 0:
         raise ValueError(
             f"loss.sparsity_ramp_steps = {config.loss.sparsity_ramp_steps}: must be 0 (none) or "

@@ -124,8 +124,18 @@ def model_flops(config: ConfigDict, program: Any, arguments: tuple[Any, ...]) ->
 
 
 def prepare_batch(batch: Batch, config: ConfigDict, step: jax.Array | int) -> Batch:
-    """What the step does to the pictures first: to float32 in [-1, 1], mirrored now and then."""
-    return _augment(_to_float(batch), config, step)
+    """What the step does to a batch first: pictures to float32 in [-1, 1], mirrored now and then.
+
+    With `loss.code_noise`, the noise on α comes with it, drawn for the whole batch at once, so that
+    it doesn't depend on the mesh.
+    """
+    batch = _augment(_to_float(batch), config, step)
+    size = config.loss.get("code_noise", 0.0)
+    if size:
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(config.seed), step), 1)
+        shape = (batch["driving"].shape[0], config.model.num_vectors)
+        batch = dict(batch, code_noise=size * jax.random.normal(key, shape))
+    return batch
 
 
 def _to_float(batch: Batch) -> Batch:
@@ -216,6 +226,7 @@ def _gradients(
         step,
         source,
         driving,
+        batch.get("code_noise"),
         frozen,
         batch_axes,
     )
@@ -245,11 +256,12 @@ def _generator_loss(
     step: jax.Array,
     source: jax.Array,
     driving: jax.Array,
+    code_noise: jax.Array | None,
     frozen: Any,
     batch_axes: tuple[str, ...],
 ):
     """ℒ = L1 + λ₁·VGG + ℒ_adv + λ₂·S(𝒜_{r→d}) (eq. 9); each term reported as `loss/name`."""
-    image, out = animator.apply({"params": params}, source, driving)
+    image, out = animator.apply({"params": params}, source, driving, code_noise)
     weights, terms = losses.weights_at(config.loss, step), {}
     terms["l1"] = losses.multiscale_l1(image, driving, config.loss.l1_scales)
     terms["sparsity"] = losses.sparsity_penalty(

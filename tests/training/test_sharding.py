@@ -31,6 +31,29 @@ def test_any_mesh_trains_as_one_device(
         assert kernel.addressable_data(0).size == kernel.size // fsdp
 
 
+def test_what_is_random_or_spans_the_batch_is_the_same_on_any_mesh(
+    run_config, compile_step, initial_generator_state, make_batch
+):
+    """Noise on the code; each vector's motion over the batch."""
+    config = run_config.copy_and_resolve_references()
+    config.loss.update(adversarial=0.0, code_noise=0.5, sparsity_penalty="standardized")
+    steps = {"one": compile_step(config), "eight": compile_step(config, 4, 2)}
+    quiet = config.copy_and_resolve_references()
+    quiet.loss.code_noise = 0.0
+    steps["quiet"] = compile_step(quiet)
+    states = {name: step.put(initial_generator_state) for name, step in steps.items()}
+    for seed in range(3):  # the flow begins as the identity, whatever the code
+        metrics = {}
+        for name, step in steps.items():
+            states[name], metrics[name] = step(states[name], make_batch(seed))
+        for name, value in metrics["one"].items():
+            assert metrics["eight"][name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+    params = [jax.tree.leaves(states[name].generator.params) for name in ("one", "eight")]
+    for expected, found in zip(*params, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert abs(metrics["quiet"]["loss/l1"] - metrics["one"]["loss/l1"]) > 1e-5
+
+
 def test_mesh_takes_the_devices_that_are_left():
     devices = set(jax.devices())
     for axes, shape in (
