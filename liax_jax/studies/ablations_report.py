@@ -12,10 +12,11 @@ from liax_jax.studies.rows import Row, make_rows
 
 # Questions of the paper, and the rows that answer them; configs/studies/ablations.py names them.
 BASE, DENSE, LIA = "LIA-X", "LIA-X, dense", "LIA"
+LIA_HALF = "LIA, half as wide"
 HALF, QUARTER = "LIA-X, half as wide", "LIA-X, a quarter as wide"
 QUESTIONS: dict[str, Sequence[str]] = {
     "sparsity": (BASE, DENSE),
-    "family": (BASE, LIA),
+    "family": (BASE, LIA_HALF, LIA),
     "width": (QUARTER, HALF, BASE),
 }
 _FIGURE_FRAMES = 160
