@@ -2,9 +2,9 @@
 
   python study.py configs/studies/interpretability.py --hours 6
 
-Dense and sparse with five seeds; λ₂, Hoyer's ratio and top-k, M, a price on the source's code; the
-dense codes turned afterwards; three distributions of factors, dense and sparse. Every cell's
-control, the same codes in random bases, is in its own result.
+Dense and sparse with five seeds; more factors, whose effects overlap; three distributions of
+factors; λ₂, other penalties, a price on the source's code, noise, M; the dense codes turned
+afterwards. Every cell's control, the same codes in random bases, is in its own result.
 """
 
 from typing import Any
@@ -15,41 +15,45 @@ from liax_jax.studies.interpretability_report import DENSE, SPARSE, write_interp
 
 # λ₂ of the main sparse cells, and the others tried.
 MAIN_LAMBDA = 0.1
-LAMBDAS = (0.005, 0.02, 0.5)
+LAMBDAS = (0.01, 0.03, 0.3)
 MAIN_SEEDS, OTHER_SEEDS = range(5), range(2)
-SECONDS_PER_STEP = 0.092
+SECONDS_PER_STEP = 0.085
 ROTATIONS = ("l1", "varimax", "ica")
 SPARSE_FIELDS = {"loss.sparsity": MAIN_LAMBDA}
 
+Setting = tuple[str, dict[str, Any], range, tuple[str, ...]]
 
-def settings() -> list[tuple[str, dict[str, Any], range, tuple[str, ...]]]:
+
+def settings() -> list[Setting]:
     """(row, fields, seeds, rotations), the most telling first."""
-    rows: list[tuple[str, dict[str, Any], range, tuple[str, ...]]] = [
+    rows: list[Setting] = [
         (DENSE, {}, MAIN_SEEDS, ROTATIONS),
         (SPARSE, SPARSE_FIELDS, MAIN_SEEDS, ("random",)),
-    ]
-    rows += [(f"λ₂ {value:g}", {"loss.sparsity": value}, OTHER_SEEDS, ()) for value in LAMBDAS]
-    # Between 0 and 1 as mean |α| of a dense cell is, so that λ₂ means about the same.
-    hoyer = {"loss.sparsity": 0.02, "loss.sparsity_penalty": "hoyer"}
-    top_k = SPARSE_FIELDS | {"loss.sparsity_penalty": "topk", "loss.sparsity_top_k": 3}
-    rows += [
-        ("Hoyer", hoyer, OTHER_SEEDS, ()),
-        ("top-3", top_k, OTHER_SEEDS, ()),
-        ("sparse, z too", SPARSE_FIELDS | {"loss.source_code": 0.02}, OTHER_SEEDS, ()),
+        *_both("seven factors", {"data.procedural.moving": heads.OVERLAPPING}),
     ]
     for distribution in ("laplacian", "gaussian", "uniform"):
-        field = {"data.procedural.distribution": distribution}
-        rows += [
-            (f"{distribution}, {DENSE}", field, OTHER_SEEDS, ("l1",)),
-            (f"{distribution}, {SPARSE}", field | SPARSE_FIELDS, OTHER_SEEDS, ()),
-        ]
-    for vectors in (7, 32):
-        field = {"model.num_vectors": vectors}
-        rows += [
-            (f"M {vectors}, {DENSE}", field, OTHER_SEEDS, ("l1",)),
-            (f"M {vectors}, {SPARSE}", field | SPARSE_FIELDS, OTHER_SEEDS, ()),
-        ]
+        rows += _both(distribution, {"data.procedural.distribution": distribution})
+    rows += [(f"λ₂ {value:g}", {"loss.sparsity": value}, OTHER_SEEDS, ()) for value in LAMBDAS]
+    others: dict[str, dict[str, Any]] = {
+        # Between 0 and 1 as mean |α| of a dense cell is, so that λ₂ means about the same.
+        "Hoyer": {"loss.sparsity": 0.02, "loss.sparsity_penalty": "hoyer"},
+        "standardized": {"loss.sparsity": 0.05, "loss.sparsity_penalty": "standardized"},
+        "top-2": SPARSE_FIELDS | {"loss.sparsity_penalty": "topk", "loss.sparsity_top_k": 2},
+        "sparse, z too": SPARSE_FIELDS | {"loss.source_code": 0.02},
+        "sparse, noise": {"loss.sparsity": 0.02, "loss.code_noise": 0.1},
+        "sparse from the start": SPARSE_FIELDS | {"loss.sparsity_ramp_steps": 0},
+    }
+    rows += [(name, fields, OTHER_SEEDS, ()) for name, fields in others.items()]
+    for vectors in (4, 16):
+        rows += _both(f"M {vectors}", {"model.num_vectors": vectors})
     return rows
+
+
+def _both(name: str, fields: dict[str, Any]) -> list[Setting]:
+    return [
+        (f"{name}, {DENSE}", fields, OTHER_SEEDS, ("l1",)),
+        (f"{name}, {SPARSE}", fields | SPARSE_FIELDS, OTHER_SEEDS, ()),
+    ]
 
 
 def get_study() -> Study:
