@@ -69,6 +69,7 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Metrics]:
         batch = prepare_batch(batch, config, state.step)
+        batch = _with_code_noise(batch, config, state.step)
         trained = {
             name: getattr(state, name).params
             for name in optimizers
@@ -124,18 +125,18 @@ def model_flops(config: ConfigDict, program: Any, arguments: tuple[Any, ...]) ->
 
 
 def prepare_batch(batch: Batch, config: ConfigDict, step: jax.Array | int) -> Batch:
-    """What the step does to a batch first: pictures to float32 in [-1, 1], mirrored now and then.
+    """What the step does to the pictures first: to float32 in [-1, 1], mirrored now and then."""
+    return _augment(_to_float(batch), config, step)
 
-    With `loss.code_noise`, the noise on α comes with it, drawn for the whole batch at once, so that
-    it doesn't depend on the mesh.
-    """
-    batch = _augment(_to_float(batch), config, step)
+
+def _with_code_noise(batch: Batch, config: ConfigDict, step: jax.Array | int) -> Batch:
+    """The noise on α beside the pictures; drawn for the whole batch, whatever the mesh."""
     size = config.loss.get("code_noise", 0.0)
-    if size:
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(config.seed), step), 1)
-        shape = (batch["driving"].shape[0], config.model.num_vectors)
-        batch = dict(batch, code_noise=size * jax.random.normal(key, shape))
-    return batch
+    if not size:
+        return batch
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(config.seed), step), 1)
+    shape = (batch["driving"].shape[0], config.model.num_vectors)
+    return dict(batch, code_noise=size * jax.random.normal(key, shape))
 
 
 def _to_float(batch: Batch) -> Batch:
