@@ -6,8 +6,9 @@ Small enough for many seeds, and easy enough that a code can be readable at all:
 face, in other colours, and factors change the picture in ways that hardly overlap (the cosine
 between the changes that two of them make is 0.24 at most). `OVERLAPPING` has more factors, some of
 which move the same pixels the same way (yaw and shift_x 0.57, roll and shift_x 0.69).
-At their extreme factors change 2 (jaw) to 16 (scale) of 255 grey levels per pixel; lids, brows,
-lips and gaze less than 1. Most of the time each is at rest, independently of the others.
+Over seven tenths of its range to either side a factor changes 2 (jaw) to 16 (scale) of 255 grey
+levels per pixel; lids, brows, lips and gaze 1 or less. Most of the time each is at rest,
+independently of the others.
 
 Cost: 85 ms of one core of an AMD EPYC for a step of 16 pairs.
 """

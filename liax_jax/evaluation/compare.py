@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liax_jax.evaluation.bootstrap import DEFAULT, BootstrapOptions, mean_interval
-from liax_jax.evaluation.errors import EvaluationError
+from liax_jax.evaluation.errors import EvaluationError, some_of
 from liax_jax.evaluation.run_folder import RESULTS_NAME, RUN_NAME, differences
 from liax_jax.evaluation.text_table import number
 
@@ -74,8 +74,8 @@ def compare(
     common = [name for name in clips_a if name in clips_b]
     if not common:
         raise EvaluationError(
-            f"the runs have no clip in common: {_some(list(clips_a))} in the one, "
-            f"{_some(list(clips_b))} in the other"
+            f"the runs have no clip in common: {some_of(list(clips_a))} in the one, "
+            f"{some_of(list(clips_b))} in the other"
         )
     _check_frames(common, clips_a, clips_b)
     not_compared = _differing_metrics(a["protocol"]["metrics"], b["protocol"]["metrics"])
@@ -249,9 +249,5 @@ def format_comparison(result: Mapping[str, Any]) -> str:
     remarks = [f"not compared: {name} ({why})" for name, why in result["not_compared"].items()]
     for run in ("a", "b"):
         if missing := result[f"only_in_{run}"]:
-            remarks.append(f"{len(missing)} clips only in {run}: {_some(missing)}")
+            remarks.append(f"{len(missing)} clips only in {run}: {some_of(missing)}")
     return "\n".join(lines + ([""] + remarks if remarks else []))
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

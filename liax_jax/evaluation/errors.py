@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 
 class EvaluationError(ValueError):
@@ -38,3 +38,8 @@ def unwritable(out_dir: pathlib.Path, error: OSError) -> EvaluationError:
         f"can't write evaluation results to {out_dir}: {error.strerror or error}; choose a folder "
         "that you can write to, on a disk with room"
     )
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """The first names of a list that may be long, for a message."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

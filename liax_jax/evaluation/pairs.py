@@ -11,7 +11,7 @@ import numpy as np
 from liax_jax.data.clips import IMAGE_SUFFIXES, ClipSet
 from liax_jax.data.mixture import clip_identities
 from liax_jax.evaluation.clip_data import Stills
-from liax_jax.evaluation.errors import EvaluationError
+from liax_jax.evaluation.errors import EvaluationError, some_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def read_pairs(path: str | os.PathLike[str], stills: Stills, clips: ClipSet) -> 
                 for column, known in (("source", sources), ("driving", drivings)):
                     name = (row[column] or "").strip()
                     if name not in known:
-                        some = ", ".join(list(known)[:5]) + (", …" if len(known) > 5 else "")
+                        some = some_of(list(known))
                         raise EvaluationError(
                             f"{path}, line {rows.line_num}: there is no {column} {name!r}; there "
                             f"are {some}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from liax_jax.data.clips import ClipSet, ClipSource, find_clips
-from liax_jax.evaluation.errors import ClipError, EvaluationError
+from liax_jax.evaluation.errors import ClipError, EvaluationError, some_of
 from liax_jax.evaluation.reenactment import (
     ClipFrames,
     ReenactedBatch,
@@ -64,7 +64,7 @@ class Predictions:
         if not self._by_clip:
             raise EvaluationError(
                 f"no prediction in {self.folder} is named as one of the {len(names)} clips: there "
-                f"are {_some(self.unmatched)}; the clips are {_some(names)}"
+                f"are {some_of(self.unmatched)}; the clips are {some_of(names)}"
             )
 
     def _below(self, source: ClipSource) -> str:
@@ -85,7 +85,7 @@ class Predictions:
         """What a report has to say about them."""
         if not self.unmatched:
             return []
-        some = _some(self.unmatched)
+        some = some_of(self.unmatched)
         return [f"{len(self.unmatched)} predictions have no clip of their name: {some}"]
 
     def source(self, name: str) -> ClipSource:
@@ -98,7 +98,7 @@ class Predictions:
         if len(sources) > 1:
             raise ClipError(
                 f"clip {name!r} has {len(sources)} predictions in {self.folder}: "
-                f"{_some([self._below(source) for source in sources])}; leave one of them there"
+                f"{some_of([self._below(source) for source in sources])}; leave one of them there"
             )
         if not sources:
             raise ClipError(
@@ -148,10 +148,6 @@ def _without_ending(source: ClipSource) -> str:
     """Its name without the ending, which `find_clips` gives back to videos whose names clash."""
     clashes = source.is_video and pathlib.PurePath(source.name).name == source.path.name
     return source.name.removesuffix(source.path.suffix) if clashes else source.name
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def _paired(name: str, driving: ClipFrames, prediction: ClipSource) -> Iterator[np.ndarray]:

@@ -46,15 +46,18 @@ class ProtocolRun:
         self.options, self.model, self.data = options, model, data
         self.metrics, self.context = metrics, context
         self.batch_size = _setting(options, "batch_size", _DEFAULT_BATCH_SIZE)
-        max_frames = _setting(options, "max_frames", 0) or None
-        self.max_frames = max_frames
-        self.videos = bool(_setting(options, "videos", True))
+        self.max_frames = _setting(options, "max_frames", 0) or None
         self.common = {
             "batch_size": self.batch_size,
             "out_dir": out,
             "start_anew": start_anew,
             "restart": options.restart,
             "progress": options.progress,
+        }
+        # Of protocols whose frames are scored.
+        self.scored = self.common | {
+            "max_frames": self.max_frames,
+            "videos": bool(_setting(options, "videos", True)),
         }
 
     def __call__(self) -> dict[str, Any]:
@@ -80,10 +83,8 @@ class ProtocolRun:
             clips,
             metrics=self.metrics,
             context=context,
-            max_frames=self.max_frames,
-            videos=self.videos,
             panels=True,
-            **self.common,
+            **self.scored,
         )
 
     def _cross_reenactment(self) -> dict[str, Any]:
@@ -114,10 +115,8 @@ class ProtocolRun:
             metrics=self.metrics,
             context=context,
             motion=options.motion,
-            max_frames=self.max_frames,
-            videos=self.videos,
             panels=True,
-            **self.common,
+            **self.scored,
         )
 
     def _sparsity(self) -> dict[str, Any]:
@@ -146,9 +145,7 @@ class ProtocolRun:
             edits=self.options.edits,
             metrics=self.metrics,
             context=self.context,
-            max_frames=self.max_frames,
-            videos=self.videos,
-            **self.common,
+            **self.scored,
         )
 
     @property
