@@ -43,7 +43,8 @@ def measure_cell(
       rotations: criteria to turn the codes by.
 
     Returns:
-      What result.json holds of it: "reconstruction", "parameters", and with a probe "sparsity",
+      What result.json holds of it: "reconstruction" (mean scores, and `_pooled_psnr` of the model
+      and of copying the source), "parameters", and with a probe "sparsity",
       "readability" ("frames", "deviations") and "rotated" {criterion: …}.
     """
     evaluated = evaluate(
@@ -66,6 +67,7 @@ def measure_cell(
             "intervals": evaluated["intervals"],
             "floors": evaluated["floors"],
             "clips": len(evaluated["clips"]),
+            "pooled_psnr": _pooled_psnr(config, folder / "eval"),
         },
     }
     if probe is None:
@@ -103,6 +105,31 @@ def measure_cell(
             "readability": {KIND: _readability(turned.of_kind(KIND), probe)},
         }
     return found
+
+
+def _pooled_psnr(config: ConfigDict, evaluated: Path) -> dict[str, float]:
+    """PSNR of the mean squared error over all frames, in dB: "mean" of the model, "copy_source".
+
+    Where motions rest, frames often equal their source. The mean of their ratios is then mostly
+    about those, each of which counts `MAX_PSNR_DB` for copying.
+    """
+    of_frames = []
+    for path in sorted((evaluated / "clips").glob("*.npz")):
+        with np.load(path) as kept:
+            of_frames.append(kept["frame/psnr"].astype(np.float64))
+    clips = build_clips(config.data, config.model.resolution, "eval")
+    copying = []
+    for clip in range(len(clips)):
+        frames = np.stack(list(clips.frames(clip))).astype(np.float64) / 255
+        copying.append(np.square(frames - frames[0]).mean((1, 2, 3)))
+    return {
+        "mean": _decibels(10 ** (-np.concatenate(of_frames) / 10)),
+        "copy_source": _decibels(np.concatenate(copying)),
+    }
+
+
+def _decibels(squared_errors: np.ndarray) -> float:
+    return float(-10 * np.log10(squared_errors.mean()))
 
 
 def _examples(animator: Animator, config: ConfigDict) -> np.ndarray:

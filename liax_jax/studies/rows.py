@@ -140,6 +140,10 @@ def _row(
         )
         for metric in ("psnr", "l1", "ssim")
     }
+    pooled = [r["reconstruction"]["pooled_psnr"] for r in trained]
+    statistics["pooled_psnr"] = over_seeds(
+        [p["mean"] for p in pooled], [p["copy_source"] for p in pooled]
+    )
     statistics["minutes"] = over_seeds([r["seconds"]["training"] / 60 for r in trained])
     factors: dict[str, dict[str, float]] = {}
     if all("readability" in r for r in results):

@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from liax_jax import runtime
+from liax_jax.data.clip_sets import build_clips
 from liax_jax.interpretability.disentanglement import measure_disentanglement
 from liax_jax.studies import Study
 from liax_jax.studies.cell_measures import KIND, read_codes
@@ -61,11 +62,18 @@ def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request
     assert "going on from step" in (folder / "log.txt").read_text()
     assert len(said) == 2 and all("dB (copy" in text and "DCI-D" in text for text in said)
 
+    eval_clips = build_clips(dense.config.data, dense.config.model.resolution, "eval")
     result = dense.result(root)
     assert result["steps"] == 40 and result["seed"] == 0 and result["pairs"] == 80
     assert result["curve"]["step"][-1] == 40 and result["parameters"] > 1000
     assert result["reconstruction"]["mean"]["psnr"] > 5
     assert result["reconstruction"]["floors"]["copy_source"]["psnr"] > 5
+    pooled = result["reconstruction"]["pooled_psnr"]
+    # By the convexity of -log the mean of ratios is never below the ratio of the mean.
+    assert 5 < pooled["mean"] <= result["reconstruction"]["mean"]["psnr"]
+    frames = [np.stack(list(eval_clips.frames(clip))) / 255 for clip in range(len(eval_clips))]
+    errors = [np.mean((clip - clip[:1]) ** 2) for clip in frames]
+    np.testing.assert_allclose(pooled["copy_source"], -10 * np.log10(np.mean(errors)), rtol=1e-9)
     codes = read_codes(folder)
     assert codes.alpha.shape == (8 * 6, 3) and codes.factor_names == ("yaw", "shift_x")
     again = measure_disentanglement(

@@ -59,6 +59,7 @@ def save_result(cell, root, psnr, dci, alpha):
             "mean": {"psnr": psnr, "l1": 0.05, "ssim": 0.8},
             "floors": {"copy_source": {"psnr": 18.0, "l1": 0.1, "ssim": 0.5}},
             "intervals": {"mean": {m: [0.0, 99.0] for m in ("psnr", "l1", "ssim")}},
+            "pooled_psnr": {"mean": psnr - 1, "copy_source": 17.0},
         },
         "sparsity": sparsity,
         "readability": readability,
