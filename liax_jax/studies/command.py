@@ -7,11 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from liax_jax import runtime
 from liax_jax.interpretability.predictors import require_sklearn
 from liax_jax.log import logger, show_messages
 from liax_jax.studies import plots
 from liax_jax.studies.cells import Cell, Study
+from liax_jax.studies.drawing import draw_kept_frames
 from liax_jax.studies.interpretability_report import describe_cell
+from liax_jax.studies.published import give_results, outdated_results, take_results
 from liax_jax.studies.runner import (
     Stopped,
     expected_seconds,
@@ -34,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         root = args.out or Path("runs") / study.name
         cells = study.chosen(args.only)
         workers = args.workers or default_workers()
+        if args.results:
+            _take(study, root, args.results)
         if args.dry_run:
             print(plan(study, cells, root, workers))
             return 0
@@ -42,14 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_sklearn()
         failed = []
         if not args.report_only:
-            failed = run_study(
-                study,
-                root,
-                only=args.only,
-                workers=workers,
-                hours=args.hours,
-                describe=describe_cell,
-            )
+            try:
+                _draw(cells, root, workers)
+                failed = run_study(
+                    study,
+                    root,
+                    only=args.only,
+                    workers=workers,
+                    hours=args.hours,
+                    describe=describe_cell,
+                )
+            finally:
+                if args.results:
+                    give_results(study, root, args.results)
         study.write_report(study, study.results(root), root, args.docs)
     except Stopped as error:
         logger.info("%s", error)
@@ -64,6 +74,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif unfinished:
         logger.info("not finished: %s", ", ".join(unfinished))
     return 1 if failed else 0
+
+
+def _take(study: Study, root: Path, published: Path) -> None:
+    taken = take_results(study, root, published)
+    if taken:
+        logger.info("%s: took the results of %s", published, ", ".join(taken))
+    if outdated := outdated_results(study, published):
+        logger.warning(
+            "%s: not of this version of the study, and left alone: %s",
+            published,
+            ", ".join(outdated),
+        )
+
+
+def _draw(cells: Sequence[Cell], root: Path, workers: int) -> None:
+    """Draws what the cells that are left will train on.
+
+    Raises:
+      Stopped: by Ctrl-C or SIGTERM.
+    """
+    waiting = [cell for cell in cells if cell.result(root) is None]
+    with runtime.stop_signals() as stop_requested:
+        draw_kept_frames(waiting, workers=workers, stop_requested=stop_requested)
+        if stop_requested():
+            raise Stopped(f"stopped by {stop_requested()}; the same command goes on")
 
 
 def load_study(path: Path) -> Study:
@@ -120,6 +155,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("study", type=Path, help="e.g. configs/studies/interpretability.py")
     parser.add_argument("--out", type=Path, help="folder of the work; default runs/NAME")
+    parser.add_argument(
+        "--results", type=Path, metavar="FOLDER",
+        help="takes finished cells from there instead of training them, and leaves new ones there",
+    )  # fmt: skip
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder of the report")
     parser.add_argument(
         "--only", type=lambda text: text.split(","), default=(), metavar="WORD,…",
