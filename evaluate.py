@@ -11,6 +11,11 @@ The first one evaluates the newest checkpoint in the workdir on the config's eva
 WORKDIR/eval. A stopped evaluation goes on by the same command. docs/evaluation.md says more.
 """
 
+# ruff: noqa: E402, because memory is seen to before JAX and its threads are there.
+from liax_jax import runtime
+
+runtime.keep_freed_memory_on_cpu()
+
 from pathlib import Path
 
 from absl import flags

@@ -4,6 +4,11 @@ Any field of the config can be set on the command line: --config.batch_size=8. S
 the same workdir goes on where the last run stopped.
 """
 
+# ruff: noqa: E402, because memory is seen to before JAX and its threads are there.
+from liax_jax import runtime
+
+runtime.keep_freed_memory_on_cpu()
+
 from liax_jax.training.command import run_with_config
 from liax_jax.training.loop import train_and_evaluate
 

@@ -2,14 +2,24 @@
 
 import contextlib
 import ctypes
+import glob
 import os
 import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator
 
-# Parameter numbers of glibc's mallopt (malloc.h).
+# Parameter numbers of glibc's mallopt (malloc.h), and the values that keep freed memory.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+_KEEP_FREED = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_ARENA_MAX: 1}
+# The same for a process that is yet to start.
+_KEEP_FREED_VARIABLES = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    "MALLOC_ARENA_MAX": "1",
+}
+# What a machine has if JAX may find an accelerator: NVIDIA, NVIDIA under WSL, TPU, AMD.
+_ACCELERATORS = ("/dev/nvidia[0-9]*", "/dev/dxg", "/dev/accel*", "/dev/vfio/[0-9]*", "/dev/kfd")
 
 
 def keep_freed_memory() -> bool:
@@ -17,16 +27,33 @@ def keep_freed_memory() -> bool:
 
     XLA's CPU runtime allocates its work space anew for every step. glibc takes blocks of that size
     from the system each time, and the page faults of touching fresh memory cost up to half of a
-    training step on CPU (`benchmarks/step.py` measures it). Call before the first computation.
+    training step on CPU (`benchmarks/step.py` measures it).
+
+    Call before any other thread has allocated memory. A thread that has owns an arena of its own,
+    which can't hold blocks of such a size: they are taken from the system all the same. So a
+    program calls this before it imports JAX (`keep_freed_memory_on_cpu`); later it helps threads
+    that share the main arena alone.
 
     Returns:
-      Whether it took effect: False where the C library isn't glibc.
+      Whether glibc took the settings: False where the C library is another one.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_ARENA_MAX, 1))
-    return all([mallopt(parameter, value) == 1 for parameter, value in settings])
+    return all([mallopt(parameter, value) == 1 for parameter, value in _KEEP_FREED.items()])
+
+
+def keep_freed_memory_on_cpu() -> bool:
+    """`keep_freed_memory` in a program that is going to compute on the CPU; returns whether.
+
+    Asked before JAX is there to tell: by JAX_PLATFORMS, else by whether the machine has a device
+    file of an accelerator. With one, many threads allocate small blocks on the host, for which
+    several arenas are better.
+    """
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    if platforms:
+        return platforms.split(",")[0] == "cpu" and keep_freed_memory()
+    return not any(glob.glob(pattern) for pattern in _ACCELERATORS) and keep_freed_memory()
 
 
 def threads_for_cpu_devices() -> None:
@@ -44,11 +71,11 @@ def threads_for_cpu_devices() -> None:
 def one_thread() -> dict[str, str]:
     """Environment of a process that is to leave the other cores alone.
 
-    Two small trainings with a core each get more done than one with both.
+    Two small trainings with a core each get more done than one with both. Keeps freed memory too.
     """
     flags = [os.environ.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false"]
     threads = dict.fromkeys(("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return threads | {"XLA_FLAGS": " ".join(filter(None, flags))}
+    return threads | _KEEP_FREED_VARIABLES | {"XLA_FLAGS": " ".join(filter(None, flags))}
 
 
 _interrupted = threading.Event()

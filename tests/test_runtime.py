@@ -31,20 +31,52 @@ def test_handlers_are_restored_after_an_error():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_freed_memory_is_kept_where_the_c_library_is_glibc():
+@pytest.mark.parametrize("thread", ["", "threading.Thread(target=allocate)"])
+@pytest.mark.parametrize("megabytes", [40, 100])  # less and more than a thread's arena can hold
+def test_freed_memory_is_kept_where_the_c_library_is_glibc(thread, megabytes):
     # In a process of its own: the setting can't be taken back.
     program = (
-        "import mmap, sys; from liax_jax.runtime import keep_freed_memory\n"
-        "took_effect = keep_freed_memory()\n"
+        "import mmap, threading; from liax_jax.runtime import keep_freed_memory_on_cpu\n"
+        "took_effect = keep_freed_memory_on_cpu()\n"
         "def resident(): return int(open('/proc/self/statm').read().split()[1]) * mmap.PAGESIZE\n"
-        "before = resident(); block = bytearray(64 << 20); del block\n"
-        "print(took_effect, resident() - before >= 60 << 20)"
+        f"def allocate(): bytearray({megabytes} << 20)\n"
+        "before = resident()\n"
+        + (f"t = {thread}; t.start(); t.join()\n" if thread else "allocate()\n")
+        + f"print(took_effect, resident() - before >= {megabytes - 4} << 20)"
     )
     output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ, JAX_PLATFORMS="cpu"),
     ).stdout.split()
     glibc = str(platform.libc_ver()[0] == "glibc")
     assert output == [glibc, glibc]
+
+
+@pytest.mark.parametrize(
+    ("platforms", "device", "expected"),
+    [("", False, True), ("", True, False), ("cpu", True, True), ("cuda,cpu", False, False)],
+)
+def test_memory_is_kept_only_where_the_cpu_computes(
+    platforms, device, expected, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    monkeypatch.setattr(runtime, "_ACCELERATORS", (str(tmp_path / "nvidia[0-9]*"),))
+    monkeypatch.setattr(runtime, "keep_freed_memory", lambda: True)
+    if device:
+        (tmp_path / "nvidia0").touch()
+    assert runtime.keep_freed_memory_on_cpu() is expected
+
+
+def test_a_process_of_one_thread_keeps_memory_from_its_start():
+    environment = dict(os.environ, **runtime.one_thread())
+    program = "import os; print(os.environ['MALLOC_ARENA_MAX'], os.environ['NPROC'])"
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    ).stdout.split()
+    assert output == ["1", "1"]
 
 
 def test_an_interrupt_that_python_drops_still_ends_the_work():

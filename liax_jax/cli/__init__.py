@@ -44,6 +44,7 @@ def _terminate(signum: int, frame: object) -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code: 0, or 2 for an error of the user's."""
     show_messages()
+    runtime.keep_freed_memory_on_cpu()  # before a command imports JAX
     args = _parser().parse_args(argv)
     # An exception unwinds, so that what is half made is removed.
     previous = signal.signal(signal.SIGTERM, _terminate)
