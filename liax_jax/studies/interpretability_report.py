@@ -14,7 +14,7 @@ from liax_jax.studies.targets import readability_targets, targets_table
 # Of the rows that targets and pictures compare; configs/studies/interpretability.py names them.
 DENSE, SPARSE = "dense", "sparse"
 COLUMNS = {
-    "psnr": ("PSNR, dB (copy)", 2, True),
+    "pooled_psnr": ("PSNR, dB (copy)", 2, True),
     "dci_i": ("informativeness", 2, False),
     "dci_d": ("DCI-D (control)", 3, True),
     "mig": ("MIG (control)", 3, True),
@@ -76,9 +76,8 @@ def write_interpretability(
 
 def describe_cell(result: Mapping[str, Any]) -> str:
     """A finished cell in a line."""
-    mean = result["reconstruction"]["mean"]["psnr"]
-    copy = result["reconstruction"]["floors"]["copy_source"]["psnr"]
-    text = f"{mean:.2f} dB (copy {copy:.2f})"
+    psnr = result["reconstruction"]["pooled_psnr"]
+    text = f"{psnr['mean']:.2f} dB (copy {psnr['copy_source']:.2f})"
     if "readability" in result:
         score = result["readability"][KIND]["scores"]["ridge/disentanglement"]
         text += f", DCI-D {score['value']:.3f} (rotated {score['control']:.3f})"
@@ -104,7 +103,7 @@ def _distributions_table(pairs: Mapping[str, tuple[Row, Row]]) -> str:
     lines = []
     for name, (dense, sparse) in pairs.items():
         kurtosis = [about["kurtosis"] for about in dense.factors.values()]
-        of = [row.statistics[key] for key in ("psnr", "dci_d") for row in (dense, sparse)]
+        of = [row.statistics[key] for key in ("pooled_psnr", "dci_d") for row in (dense, sparse)]
         gain = of[3].value - of[2].value
         lines.append(
             [
@@ -141,7 +140,7 @@ def _draw(
     pairs: Mapping[str, tuple[Row, Row]],
 ) -> None:
     shown = {"dci_d": "DCI disentanglement", "mig": "MIG", "matched": "matched correlation"}
-    plots.plot_rows(pictures / "rows.png", main, shown | {"psnr": "PSNR, dB"})
+    plots.plot_rows(pictures / "rows.png", main, shown | {"pooled_psnr": "PSNR, dB"})
     finished = [cell for cell in study.cells if cell.name in results]
     curves: dict[str, list[Any]] = {}
     for cell in finished:

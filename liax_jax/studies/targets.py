@@ -53,7 +53,7 @@ def readability_targets(sparse: Row | None, dense: Row | None) -> list[Target]:
             Target(aims["matched"], f"{found[0].value:.3f}", found[0].value >= 0.7),
             Target(aims["matched_dense"], f"{found[1].value:.3f}", found[1].value <= 0.4),
         ]
-    if found := pair("psnr"):
+    if found := pair("pooled_psnr"):
         gap = found[0].value - found[1].value
         targets.append(Target(aims["psnr"], f"{gap:+.2f} dB", gap >= -0.5))
     told = {target.aim for target in targets}

@@ -132,6 +132,8 @@ def test_rows_are_means_over_seeds_beside_controls(constructed):
     assert sparse.settings["lambda2"] == 0.1 and sparse.settings["vectors"] == 3
     assert sparse.statistics["psnr"].value == pytest.approx(25.0)
     assert sparse.statistics["psnr"].control == pytest.approx(18.0)
+    assert sparse.statistics["pooled_psnr"].value == pytest.approx(24.0)
+    assert sparse.statistics["pooled_psnr"].control == pytest.approx(17.0)
     assert sparse.statistics["dci_d"].values == pytest.approx((0.6, 0.6, 0.6))
     assert sparse.statistics["matched"].value > 0.99 > dense.statistics["matched"].value
     assert sparse.statistics["matched"].control < 0.9
@@ -186,7 +188,7 @@ def test_pages_in_the_repository_have_the_marks(name, constructed, tmp_path, req
     if name == "interpretability":
         assert "| DCI disentanglement, sparse at least 0.5 | 0.600 | met |" in text
         assert (
-            "| resting | +3.00 | 25.00 | 25.00 | 0.200 (0.100) | 0.600 (0.100) | +0.400 |" in text
+            "| resting | +3.00 | 24.00 | 24.00 | 0.200 (0.100) | 0.600 (0.100) | +0.400 |" in text
         )
         drawn = {path.name for path in (docs / name).iterdir()}
         assert drawn == {
