@@ -34,7 +34,7 @@ def write_ablations(
     plots.require_matplotlib()
     rows = make_rows(study, results, root)
     by_name = {row.name: row for row in rows}
-    parts = {"provenance": provenance(study, results)}
+    parts = {"provenance": provenance(study, results) + _floors(results)}
     for question, names in QUESTIONS.items():
         parts[question] = _table([by_name[name] for name in names if name in by_name], question)
     pictures = docs / study.name
@@ -45,6 +45,19 @@ def write_ablations(
         docs / f"{study.name}.json", {"study": study.name, "rows": [row.to_json() for row in rows]}
     )
     fill(docs / f"{study.name}.md", parts)
+
+
+def _floors(results: Mapping[str, dict[str, Any]]) -> str:
+    """What needs no model; the same for all cells, which are evaluated on the same clips."""
+    if not results:
+        return ""
+    reconstruction = next(iter(results.values()))["reconstruction"]
+    words = {"copy_source": "the source frame for every frame", "copy_mean": "the mean of them all"}
+    parts = [
+        f"{words[name]} L1 {of['l1']:.4f}, PSNR {of['psnr']:.2f} dB, SSIM {of['ssim']:.3f}"
+        for name, of in reconstruction["floors"].items()
+    ]
+    return f"- On the {reconstruction['clips']} clips: {'; '.join(parts)}.\n"
 
 
 def _table(rows: Sequence[Row], question: str) -> str:

@@ -80,6 +80,7 @@ def plot_curves(path: Path, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=8)
     axes[1].set_yscale("log")
+    axes[1].tick_params(which="minor", labelsize=7)
     axes[-1].legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=_DPI)
 
@@ -101,6 +102,7 @@ def plot_coefficients(path: Path, codes: Mapping[str, np.ndarray]) -> None:
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("frame", fontsize=8)
         axis.set_ylabel("vector, by use", fontsize=8)
+        axis.yaxis.get_major_locator().set_params(integer=True)
         axis.tick_params(labelsize=8)
         figure.colorbar(picture, ax=axis, label="|α| / largest")
     figure.savefig(path, dpi=_DPI)

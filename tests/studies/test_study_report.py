@@ -57,7 +57,11 @@ def save_result(cell, root, psnr, dci, alpha):
         },
         "reconstruction": {
             "mean": {"psnr": psnr, "l1": 0.05, "ssim": 0.8},
-            "floors": {"copy_source": {"psnr": 18.0, "l1": 0.1, "ssim": 0.5}},
+            "floors": {
+                "copy_source": {"psnr": 18.0, "l1": 0.1, "ssim": 0.5},
+                "copy_mean": {"psnr": 20.0, "l1": 0.08, "ssim": 0.6},
+            },
+            "clips": 8,
             "intervals": {"mean": {m: [0.0, 99.0] for m in ("psnr", "l1", "ssim")}},
             "pooled_psnr": {"mean": psnr - 1, "copy_source": 17.0},
         },
@@ -185,6 +189,8 @@ def test_pages_in_the_repository_have_the_marks(name, constructed, tmp_path, req
     study.write_report(study, study.results(root), root, docs)
     text = (docs / page.name).read_text()
     assert "Not run yet: sparse-9" in text and "seeds 0, 1, 2" in text
+    if name == "ablations":
+        assert "the mean of them all L1 0.0800, PSNR 20.00 dB, SSIM 0.600." in text
     if name == "interpretability":
         assert "| DCI disentanglement, sparse at least 0.5 | 0.600 | met |" in text
         assert (
