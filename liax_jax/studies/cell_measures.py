@@ -17,7 +17,7 @@ from liax_jax.evaluation.command import EvaluateOptions, evaluate
 from liax_jax.interpretability.codes import Codes, extract_codes
 from liax_jax.interpretability.disentanglement import measure_disentanglement
 from liax_jax.interpretability.probe_clips import PROBE_SEED
-from liax_jax.interpretability.rotation import find_rotation
+from liax_jax.interpretability.rotation import Rotation, find_rotation
 from liax_jax.interpretability.sparsity import measure_sparsity
 from liax_jax.studies.cells import Probe
 from liax_jax.visualization import save_png
@@ -27,6 +27,10 @@ CODES_NAME, EXAMPLES_NAME = "codes.npz", "examples.png"
 _EXAMPLES = 8
 # Codes as they are scored: without what stays the same in a clip, who is in it above all.
 KIND = "deviations"
+# The same of the vectors that deviate by a tenth of what the first one does, or more.
+USED_KIND, USED_SHARE = "deviations of used vectors", 0.1
+# A rotation found on frames as they are, less their median, rather than on deviations.
+OF_FRAMES = " of frames"
 _PROBE_FRAMES = 250
 
 
@@ -40,7 +44,8 @@ def measure_cell(
       workdir: of the run.
       folder: gets the codes of the probe, example pictures, and the evaluation's files.
       probe: None for reconstruction alone.
-      rotations: criteria to turn the codes by.
+      rotations: criteria to turn the codes by: "l1" finds the basis on deviations from the mean of
+        each clip, "l1 of frames" as the penalty of eq. 9 does, on frames, less one offset of all.
 
     Returns:
       What result.json holds of it: "reconstruction" (mean scores, and `_pooled_psnr` of the model
@@ -89,22 +94,45 @@ def measure_cell(
     )
     for_rotations, scored = split_codes(codes, probe.rotation_clips)
     found |= {
-        "sparsity": measure_sparsity(scored.alpha, probe.rotations).to_json(),
-        "readability": {
-            kind: _readability(scored.of_kind(kind), probe) for kind in ("frames", KIND)
-        },
+        **_measured(scored, probe),
         "rotated": {},
     }
+    found["readability"]["frames"] = _readability(scored, probe)
     for criterion in rotations:
-        turn = find_rotation(for_rotations.of_kind(KIND).alpha, criterion)
+        turn = _rotation(for_rotations, criterion)
         turned = dataclasses.replace(scored, alpha=scored.alpha @ turn.matrix)
         found["rotated"][criterion] = {
             "matrix": turn.matrix.tolist(),
             "mean_abs": {"before": turn.before, "after": turn.after},
-            "sparsity": measure_sparsity(turned.alpha, probe.rotations).to_json(),
-            "readability": {KIND: _readability(turned.of_kind(KIND), probe)},
+            **_measured(turned, probe),
         }
     return found
+
+
+def _measured(codes: Codes, probe: Probe) -> dict[str, Any]:
+    """Sparsity and readability of codes in one basis."""
+    deviations = codes.of_kind(KIND)
+    readability = {KIND: _readability(deviations, probe)}
+    size = deviations.alpha.std(0)
+    used = size >= USED_SHARE * size.max()
+    if used.sum() > 1:
+        alone = dataclasses.replace(deviations, alpha=deviations.alpha[:, used])
+        plain = dataclasses.replace(probe, regressors=("ridge",), bootstrap=0)
+        readability[USED_KIND] = _readability(alone, plain)
+    return {
+        "sparsity": {
+            **measure_sparsity(codes.alpha, probe.rotations).to_json(),
+            KIND: measure_sparsity(deviations.alpha, probe.rotations).to_json(),
+        },
+        "readability": readability,
+    }
+
+
+def _rotation(codes: Codes, criterion: str) -> Rotation:
+    if criterion.endswith(OF_FRAMES):
+        centred = codes.alpha - np.median(codes.alpha, axis=0)
+        return find_rotation(centred, criterion.removesuffix(OF_FRAMES))
+    return find_rotation(codes.of_kind(KIND).alpha, criterion)
 
 
 def _pooled_psnr(config: ConfigDict, evaluated: Path) -> dict[str, float]:

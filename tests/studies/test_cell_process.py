@@ -12,6 +12,7 @@ import numpy as np
 from liax_jax import runtime
 from liax_jax.data.clip_sets import build_clips
 from liax_jax.interpretability.disentanglement import measure_disentanglement
+from liax_jax.interpretability.sparsity import measure_sparsity
 from liax_jax.studies import Study
 from liax_jax.studies.cell_measures import KIND, read_codes
 from liax_jax.studies.cells import REQUEST_NAME, RUN_NAME
@@ -33,7 +34,7 @@ def saved(workdir):
 def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request, monkeypatch):
     monkeypatch.delenv("XLA_FLAGS", raising=False)  # one device, as outside of the tests
     options = {"probe": small_probe, "steps": 40}
-    dense = tiny_cell("dense-0", row="dense", rotations=("l1",), **options)
+    dense = tiny_cell("dense-0", row="dense", rotations=("l1", "l1 of frames"), **options)
     sparse = tiny_cell("sparse-0", row="sparse", loss__sparsity=0.1, **options)
     broken = tiny_cell("broken-0", row="broken", data__procedural__num_clips=0)
     root = tmp_path / "work"
@@ -81,9 +82,19 @@ def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request
     ).to_json()
     score = result["readability"][KIND]["scores"]["ridge/disentanglement"]
     np.testing.assert_allclose(score["value"], again["scores"]["ridge/disentanglement"]["value"])
-    turn = np.array(result["rotated"]["l1"]["matrix"])
-    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
-    assert result["rotated"]["l1"]["sparsity"]["values"]["gini"] > 0
+    turns = [np.array(result["rotated"][name]["matrix"]) for name in ("l1", "l1 of frames")]
+    for turn in turns:
+        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
+    assert np.abs(turns[0] - turns[1]).max() > 1e-3
+    rotated = result["rotated"]["l1"]
+    assert rotated["mean_abs"]["after"] <= rotated["mean_abs"]["before"]
+    assert rotated["sparsity"]["values"]["gini"] > 0
+    # Turned by the same matrix: the spread of the codes that were saved.
+    turned = codes.of_kind(KIND).alpha @ turns[0]
+    again = measure_sparsity(turned, rotations=2).to_json()
+    np.testing.assert_allclose(
+        rotated["sparsity"][KIND]["values"]["gini"], again["values"]["gini"], rtol=1e-5
+    )
 
     docs = tmp_path / "docs"
     docs.mkdir()
@@ -92,7 +103,12 @@ def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request
     text = (docs / "interpretability.md").read_text()
     assert "| dense, rotated (l1) | 1 |" in text and "Not run yet: broken-0" in text
     rows = json.loads((docs / "interpretability.json").read_text())["rows"]
-    assert [row["name"] for row in rows] == ["dense", "dense, rotated (l1)", "sparse"]
-    assert rows[2]["settings"]["lambda2"] == 0.1 and rows[0]["settings"]["penalty"] == "none"
+    assert [row["name"] for row in rows] == [
+        "dense",
+        "dense, rotated (l1)",
+        "dense, rotated (l1 of frames)",
+        "sparse",
+    ]
+    assert rows[3]["settings"]["lambda2"] == 0.1 and rows[0]["settings"]["penalty"] == "none"
     pictures = {path.name for path in (docs / "interpretability").iterdir()}
     assert {"rows.png", "curves.png", "coefficients.png", "examples.png"} <= pictures
