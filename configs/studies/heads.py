@@ -19,7 +19,7 @@ from configs import demo
 
 FACTORS = ("yaw", "pitch", "scale", "jaw")
 OVERLAPPING = ("yaw", "pitch", "roll", "shift_x", "shift_y", "scale", "jaw")
-STEPS = 6000
+STEPS, VECTORS = 4500, 8
 
 
 def get_config() -> ConfigDict:
@@ -28,7 +28,7 @@ def get_config() -> ConfigDict:
         resolution=32,
         max_channels=256,
         num_blocks=0,
-        num_vectors=8,
+        num_vectors=VECTORS,
     )
     config.loss.update(l1_scales=3, sparsity=0.0, sparsity_ramp_steps=STEPS // 6)
     # All runs see the same people, in an order of their own, drawn by the first of them.

@@ -3,8 +3,8 @@
   python study.py configs/studies/interpretability.py --hours 6
 
 Dense and sparse with five seeds; more factors, whose effects overlap; three distributions of
-factors; λ₂, other penalties, a price on the source's code, noise, M; the dense codes turned
-afterwards. Every cell's control, the same codes in random bases, is in its own result.
+factors; λ₂, other penalties, a price on the source's code, noise, M; the codes turned afterwards.
+Every cell's control, the same codes in random bases, is in its own result.
 """
 
 from typing import Any
@@ -16,43 +16,54 @@ from liax_jax.studies.interpretability_report import DENSE, SPARSE, write_interp
 # λ₂ of the main sparse cells, and the others tried.
 MAIN_LAMBDA = 0.1
 LAMBDAS = (0.01, 0.03, 0.3)
-MAIN_SEEDS, OTHER_SEEDS = range(5), range(2)
+MAIN_SEEDS, DISTRIBUTION_SEEDS, OTHER_SEEDS = range(5), range(3), range(2)
 SECONDS_PER_STEP = 0.085
-ROTATIONS = ("l1", "varimax", "ica")
+# "pca" tells what variances alone would: where factors differ in size, principal axes find them.
+ROTATIONS = ("l1 of frames", "l1", "varimax", "ica", "pca")
+FEWER_ROTATIONS = ("l1 of frames", "pca")
 SPARSE_FIELDS = {"loss.sparsity": MAIN_LAMBDA}
+STANDARDIZED = {"loss.sparsity": 0.05, "loss.sparsity_penalty": "standardized"}
 
 Setting = tuple[str, dict[str, Any], range, tuple[str, ...]]
 
 
 def settings() -> list[Setting]:
-    """(row, fields, seeds, rotations), the most telling first."""
+    """(row, fields, seeds, rotations)."""
     rows: list[Setting] = [
         (DENSE, {}, MAIN_SEEDS, ROTATIONS),
-        (SPARSE, SPARSE_FIELDS, MAIN_SEEDS, ("random",)),
+        (SPARSE, SPARSE_FIELDS, MAIN_SEEDS, FEWER_ROTATIONS),
+        ("standardized", STANDARDIZED, OTHER_SEEDS, ()),
         *_both("seven factors", {"data.procedural.moving": heads.OVERLAPPING}),
     ]
     for distribution in ("laplacian", "gaussian", "uniform"):
-        rows += _both(distribution, {"data.procedural.distribution": distribution})
+        fields = {"data.procedural.distribution": distribution}
+        rows += _both(distribution, fields, DISTRIBUTION_SEEDS)
+        # Blind to the size of what moves: λ₂ mean |α| finds factors of different sizes as
+        # principal axes do, whatever their shape.
+        if distribution != "laplacian":
+            name = f"{distribution}, standardized"
+            rows.append((name, fields | STANDARDIZED, OTHER_SEEDS, ()))
     rows += [(f"λ₂ {value:g}", {"loss.sparsity": value}, OTHER_SEEDS, ()) for value in LAMBDAS]
     others: dict[str, dict[str, Any]] = {
-        # Between 0 and 1 as mean |α| of a dense cell is, so that λ₂ means about the same.
         "Hoyer": {"loss.sparsity": 0.02, "loss.sparsity_penalty": "hoyer"},
-        "standardized": {"loss.sparsity": 0.05, "loss.sparsity_penalty": "standardized"},
         "top-2": SPARSE_FIELDS | {"loss.sparsity_penalty": "topk", "loss.sparsity_top_k": 2},
         "sparse, z too": SPARSE_FIELDS | {"loss.source_code": 0.02},
-        "sparse, noise": {"loss.sparsity": 0.02, "loss.code_noise": 0.1},
-        "sparse from the start": SPARSE_FIELDS | {"loss.sparsity_ramp_steps": 0},
+        "noise": {"loss.code_noise": 0.1},
+        "λ₂ 0.03, noise": {"loss.code_noise": 0.1, "loss.sparsity": 0.03},
     }
     rows += [(name, fields, OTHER_SEEDS, ()) for name, fields in others.items()]
-    for vectors in (4, 16):
-        rows += _both(f"M {vectors}", {"model.num_vectors": vectors})
+    # As many vectors as factors. λ₂ weighs the mean over vectors: the same price for each.
+    four = {"model.num_vectors": 4}
+    rows += _both("M 4", four, price=MAIN_LAMBDA * 4 / heads.VECTORS)
     return rows
 
 
-def _both(name: str, fields: dict[str, Any]) -> list[Setting]:
+def _both(
+    name: str, fields: dict[str, Any], seeds: range = OTHER_SEEDS, price: float = MAIN_LAMBDA
+) -> list[Setting]:
     return [
-        (f"{name}, {DENSE}", fields, OTHER_SEEDS, ("l1",)),
-        (f"{name}, {SPARSE}", fields | SPARSE_FIELDS, OTHER_SEEDS, ()),
+        (f"{name}, {DENSE}", fields, seeds, FEWER_ROTATIONS),
+        (f"{name}, {SPARSE}", fields | {"loss.sparsity": price}, seeds, ()),
     ]
 
 
@@ -64,9 +75,15 @@ def get_study() -> Study:
             config.update_from_flattened_dict(fields | {"seed": seed, "data.seed": seed})
             name = f"{_file_name(row)}-{seed}"
             cells.append(Cell(name, row, config, SECONDS_PER_STEP, rotations))
-    # First one seed of everything, then the second, …: a study cut short has something of each.
-    cells.sort(key=lambda cell: cell.seed)
+    # One seed of everything, the main rows whole, then the rest: cut short, it has what tells most.
+    cells.sort(key=_urgency)
     return Study("interpretability", tuple(cells), write_interpretability)
+
+
+def _urgency(cell: Cell) -> tuple[int, int]:
+    if cell.seed == 0:
+        return 0, 0
+    return (1 if cell.row in (DENSE, SPARSE) else 2), cell.seed
 
 
 def _file_name(row: str) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from liax_jax.studies.cells import Study
-from liax_jax.studies.rows import Row, Statistic
+from liax_jax.studies.rows import Row
+from liax_jax.studies.seed_statistics import Statistic
 
 _VERSIONS = ("python", "jax", "flax", "numpy", "scikit-learn")
 
@@ -45,13 +46,20 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def shown(statistic: Statistic | None, digits: int = 2, control: bool = True) -> str:
-    """0.52 [0.48, 0.56] (0.14): the mean, its interval where there is one, and its control."""
+    """0.52 [0.48, 0.56] (0.14): the mean, its interval where there is one, and its control.
+
+    Of two seeds both values in braces, 0.52 {0.48, 0.56}: an interval from them would be 13 times
+    as wide as they are apart from their mean. An interval over people has a p, [0.48, 0.56]p.
+    """
     if statistic is None:
         return "–"
     text = f"{statistic.value:.{digits}f}"
-    if statistic.interval is not None:
+    if statistic.over == "seeds" and len(statistic.values) == 2:
+        low, high = sorted(statistic.values)
+        text += f" {{{low:.{digits}f}, {high:.{digits}f}}}"
+    elif statistic.interval is not None:
         low, high = statistic.interval
-        text += f" [{low:.{digits}f}, {high:.{digits}f}]"
+        text += f" [{low:.{digits}f}, {high:.{digits}f}]" + "p" * (statistic.over == "people")
     if control and statistic.control is not None:
         text += f" ({statistic.control:.{digits}f})"
     return text
@@ -103,5 +111,5 @@ def provenance(study: Study, results: Mapping[str, Mapping[str, Any]]) -> str:
     ]
     missing = [cell.name for cell in study.cells if cell.name not in results]
     if missing:
-        lines.append(f"- Not run yet: {', '.join(missing)}.")
+        lines.append(f"- Not finished: {', '.join(missing)}.")
     return "\n".join(lines) + "\n"

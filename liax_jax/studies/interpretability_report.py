@@ -1,5 +1,6 @@
 """The report of the study of readability: docs/interpretability.md, .json and pictures."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,30 +8,47 @@ from typing import Any
 from liax_jax.studies import plots
 from liax_jax.studies.cell_measures import EXAMPLES_NAME, KIND, read_codes
 from liax_jax.studies.cells import Study
-from liax_jax.studies.document import fill, provenance, rows_table, table, write_json
-from liax_jax.studies.rows import Row, make_rows
+from liax_jax.studies.document import fill, provenance, rows_table, shown, table, write_json
+from liax_jax.studies.rows import Row, above_control, make_rows, paired
 from liax_jax.studies.targets import readability_targets, targets_table
 
 # Of the rows that targets and pictures compare; configs/studies/interpretability.py names them.
 DENSE, SPARSE = "dense", "sparse"
+# The basis found as the penalty would, and the one that knows of variances alone.
+TURNED, PRINCIPAL = "rotated (l1 of frames)", "rotated (pca)"
 COLUMNS = {
     "pooled_psnr": ("PSNR, dB (copy)", 2, True),
     "dci_i": ("informativeness", 2, False),
+    "found": ("factors found", 1, False),
     "dci_d": ("DCI-D (control)", 3, True),
-    "mig": ("MIG (control)", 3, True),
+    "dci_d_all": ("DCI-D of all factors (control)", 3, True),
+    "mig_frames": ("MIG of frames (control)", 3, True),
     "matched": ("matched correlation (control)", 2, True),
-    "gini": ("Gini (control)", 2, True),
-    "effective_vectors": ("effective vectors (control)", 1, True),
+    "matched_above": ("matched, above its control", 2, False),
+    "gini_deviations": ("Gini (control)", 2, True),
+    "effective_vectors_deviations": ("effective vectors (control)", 1, True),
 }
 MORE_COLUMNS = {
     "dci_c": ("DCI-C", 3, True),
+    "dci_d_used": ("DCI-D, used vectors", 3, True),
     "forest_d": ("DCI-D, forest", 3, True),
+    "mig": ("MIG of deviations", 3, True),
     "sap": ("SAP", 3, True),
     "modularity": ("modularity", 3, True),
     "irs": ("IRS", 3, True),
     "udr": ("UDR", 2, True),
     "linear_r2": ("linear R² between seeds", 2, False),
+    "mean_abs": ("mean abs. α", 3, False),
+    "l1": ("L1", 4, True),
+    "ssim": ("SSIM", 3, True),
 }
+_COMPARED = (
+    (SPARSE, DENSE),
+    (SPARSE, f"{DENSE}, {TURNED}"),
+    (SPARSE, f"{DENSE}, {PRINCIPAL}"),
+    (f"{DENSE}, {TURNED}", f"{DENSE}, {PRINCIPAL}"),
+    (f"{SPARSE}, {TURNED}", SPARSE),
+)
 _FIGURE_FRAMES = 200
 
 
@@ -49,16 +67,19 @@ def write_interpretability(
     targets = readability_targets(by_name.get(SPARSE), by_name.get(DENSE))
     main = [row for row in rows if not _of_distribution(row, study)]
     pairs = distribution_pairs(rows)
+    sweep = [row.name for row in sorted(main, key=_lambda) if _is_of_sweep(row)]
     pictures = docs / study.name
     pictures.mkdir(parents=True, exist_ok=True)
     if rows:
         _draw(study, results, root, pictures, main, pairs)
+        plots.plot_tradeoff(pictures / "tradeoff.png", main, sweep)
     parts = {
         "provenance": provenance(study, results),
         "targets": targets_table(targets),
+        "comparisons": _comparisons_table(by_name),
         "main": rows_table(main, COLUMNS),
         "more": rows_table(main, MORE_COLUMNS),
-        "distributions": _distributions_table(pairs),
+        "distributions": _distributions_table(pairs, by_name),
         "factors": _factors_table(by_name.get(DENSE), by_name.get(SPARSE)),
     }
     write_json(
@@ -98,24 +119,66 @@ def _of_distribution(row: Row, study: Study) -> bool:
     return row.settings["distribution"] != study.cells[0].config.data.procedural.distribution
 
 
-def _distributions_table(pairs: Mapping[str, tuple[Row, Row]]) -> str:
-    header = ("distribution", "kurtosis", "PSNR dense", "PSNR sparse", "DCI-D dense")
+def _lambda(row: Row) -> float:
+    return row.settings["lambda2"]
+
+
+def _is_of_sweep(row: Row) -> bool:
+    """Cells that differ in λ₂ alone, named so."""
+    return row.name in (DENSE, SPARSE) or row.name.startswith("λ₂ ")
+
+
+def _comparisons_table(rows: Mapping[str, Row]) -> str:
+    """Differences seed by seed, which are surer than those of the means."""
+    lines = []
+    for first, second in _COMPARED:
+        if first not in rows or second not in rows:
+            continue
+        line = [paired(rows[first], rows[second], measure) for measure in ("dci_d", "dci_d_all")]
+        # Turning a dictionary changes no picture.
+        trained_alike = first.startswith(second) or "rotated" in first
+        psnr = None if trained_alike else paired(rows[first], rows[second], "pooled_psnr")
+        texts = [*(shown(found, 3) for found in line), shown(psnr, 2)]
+        lines.append([f"{first} − {second}", *texts])
+    for row in (rows[name] for name in (SPARSE, DENSE) if name in rows):
+        texts = [shown(above_control(row, measure), 3) for measure in ("dci_d", "dci_d_all")]
+        lines.append([f"{row.name} − its control", *texts, "–"])
+    return table(("seed by seed", "DCI-D", "DCI-D of all factors", "PSNR, dB"), lines)
+
+
+def _distributions_table(pairs: Mapping[str, tuple[Row, Row]], rows: Mapping[str, Row]) -> str:
+    header = [
+        "distribution", "kurtosis", "seeds", "PSNR dense", "sparse", "factors found, dense",
+        "sparse", "DCI-D dense", "dense, turned (l1)", "dense, turned (pca)", "sparse",
+        "standardized", "gain, sparse − dense",
+    ]  # fmt: skip
     lines = []
     for name, (dense, sparse) in pairs.items():
         kurtosis = [about["kurtosis"] for about in dense.factors.values()]
-        of = [row.statistics[key] for key in ("pooled_psnr", "dci_d") for row in (dense, sparse)]
-        gain = of[3].value - of[2].value
+        prefix = dense.name.removesuffix(DENSE)
+        compared = [
+            dense,
+            rows.get(f"{dense.name}, {TURNED}"),
+            rows.get(f"{dense.name}, {PRINCIPAL}"),
+            sparse,
+            rows.get(f"{prefix}standardized"),
+        ]
+        psnr, found = (
+            [shown(row.statistics.get(key), digits, False) for row in (dense, sparse)]
+            for key, digits in (("pooled_psnr", 2), ("found", 1))
+        )
         lines.append(
             [
                 name,
                 f"{sum(kurtosis) / len(kurtosis):+.2f}",
-                f"{of[0].value:.2f}",
-                f"{of[1].value:.2f}",
-                *(f"{s.value:.3f} ({s.control:.3f})" for s in of[2:]),
-                f"{gain:+.3f}",
+                str(len(dense.seeds)),
+                *psnr,
+                *found,
+                *(shown(row.statistics["dci_d"] if row else None, 3) for row in compared),
+                shown(paired(sparse, dense, "dci_d"), 3),
             ]
         )
-    return table((*header, "DCI-D sparse", "gain"), lines)
+    return table(header, lines)
 
 
 def _factors_table(dense: Row | None, sparse: Row | None) -> str:
@@ -126,7 +189,7 @@ def _factors_table(dense: Row | None, sparse: Row | None) -> str:
     for name, about in dense.factors.items():
         other = sparse.factors[name]
         pairs = [(about[key], other[key]) for key in ("r2", "completeness")]
-        values = [f"{value:.2f}" for pair in pairs for value in pair]
+        values = ["–" if math.isnan(value) else f"{value:.2f}" for pair in pairs for value in pair]
         lines.append([name, f"{about['kurtosis']:+.1f}", *values])
     return table(header, lines)
 
@@ -139,8 +202,13 @@ def _draw(
     main: Sequence[Row],
     pairs: Mapping[str, tuple[Row, Row]],
 ) -> None:
-    shown = {"dci_d": "DCI disentanglement", "mig": "MIG", "matched": "matched correlation"}
-    plots.plot_rows(pictures / "rows.png", main, shown | {"pooled_psnr": "PSNR, dB"})
+    panels = {
+        "dci_d": "DCI disentanglement",
+        "mig_frames": "MIG",
+        "matched": "matched correlation",
+        "pooled_psnr": "PSNR, dB",
+    }
+    plots.plot_rows(pictures / "rows.png", main, panels)
     finished = [cell for cell in study.cells if cell.name in results]
     curves: dict[str, list[Any]] = {}
     for cell in finished:

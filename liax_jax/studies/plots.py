@@ -1,5 +1,6 @@
 """Plots and pictures of a study's report. They need matplotlib: the extra "interpret"."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,10 @@ def _figure(width: float, height: float, columns: int = 1, **options: Any):
 
 
 def plot_rows(path: Path, rows: Sequence[Row], statistics: Mapping[str, str]) -> None:
-    """A dot and its interval for every row, its control as a grey mark; one panel a statistic."""
+    """A panel for each measure: a dot for every row, small ones for its seeds, its control in grey.
+
+    From three seeds on with the interval of the mean.
+    """
     figure, axes = _figure(
         3 + 2.6 * len(statistics), 1 + 0.3 * len(rows), len(statistics), sharey=True
     )
@@ -43,9 +47,9 @@ def plot_rows(path: Path, rows: Sequence[Row], statistics: Mapping[str, str]) ->
             found = row.statistics.get(name)
             if found is None:
                 continue
-            if found.interval is not None:
+            if found.interval is not None and len(found.values) > 2:
                 axis.plot(found.interval, [height, height], color=_VALUE, linewidth=1.2)
-            if len(found.values) == len(row.seeds):
+            if found.over != "pairs":
                 axis.scatter(
                     found.values, [height] * len(found.values), s=6, color=_VALUE, alpha=0.5
                 )
@@ -71,7 +75,7 @@ def plot_curves(path: Path, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -
                     curve["step"],
                     curve[name],
                     color=colours[number % len(colours)],
-                    linestyle="-" if number < len(colours) else "--",
+                    linestyle=("-", "--", ":")[number // len(colours) % 3],
                     linewidth=0.9,
                     label=row if which == 0 else None,
                 )
@@ -126,6 +130,34 @@ def examples_sheet(path: Path, examples: Mapping[str, Path], resolution: int) ->
     save_png(path, np.concatenate(parts))
 
 
+def plot_tradeoff(path: Path, rows: Sequence[Row], sweep: Sequence[str]) -> None:
+    """Readability over reconstruction, a point a row: what a penalty buys, and what it costs.
+
+    Args:
+      rows: any.
+      sweep: names of rows to be joined by a line, in order.
+    """
+    figure, (axis,) = _figure(8, 5)
+    by_name = {row.name: row for row in rows}
+    points = {
+        name: (row.statistics["pooled_psnr"].value, row.statistics["dci_d"].value)
+        for name, row in by_name.items()
+        if "dci_d" in row.statistics
+    }
+    line = [points[name] for name in sweep if name in points]
+    if line:
+        axis.plot(*zip(*line, strict=True), color=_CONTROL, linewidth=1, zorder=1)
+    for name, (psnr, score) in points.items():
+        axis.scatter([psnr], [score], s=22, color=_VALUE, zorder=2)
+        axis.annotate(
+            name, (psnr, score), fontsize=6, xytext=(3, 3), textcoords="offset points", alpha=0.8
+        )
+    axis.set_xlabel("PSNR, dB", fontsize=9)
+    axis.set_ylabel("DCI disentanglement", fontsize=9)
+    axis.grid(color="#e6e6e6")
+    figure.savefig(path, dpi=_DPI)
+
+
 def plot_kurtosis(path: Path, pairs: Mapping[str, tuple[Row, Row]]) -> None:
     """What sparsity changes for each factor, over the factor's excess kurtosis.
 
@@ -136,6 +168,8 @@ def plot_kurtosis(path: Path, pairs: Mapping[str, tuple[Row, Row]]) -> None:
     for number, (name, (dense, sparse)) in enumerate(pairs.items()):
         for factor in dense.factors.keys() & sparse.factors.keys():
             gain = sparse.factors[factor]["completeness"] - dense.factors[factor]["completeness"]
+            if math.isnan(gain):  # not found by one of the two
+                continue
             kurtosis = dense.factors[factor]["kurtosis"]
             axis.scatter([kurtosis], [gain], color=f"C{number}", s=18)
             axis.annotate(factor, (kurtosis, gain), fontsize=6, alpha=0.7)

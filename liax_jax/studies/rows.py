@@ -1,15 +1,18 @@
 """Results of cells as rows: each a mean over seeds with its interval, beside its control."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from liax_jax.interpretability.predictors import FOUND_R2
 from liax_jax.interpretability.stability import measure_stability
-from liax_jax.studies.cell_measures import KIND, read_codes
+from liax_jax.studies.cell_measures import KIND, USED_KIND, read_codes
 from liax_jax.studies.cells import Cell, Study
+from liax_jax.studies.seed_statistics import Statistic, differences, over_pairs, over_seeds
 
 Result = Mapping[str, Any]
 # The scores of a row: its name here, and in `interpretability.disentanglement`.
@@ -17,6 +20,8 @@ SCORES = {
     "dci_d": "ridge/disentanglement",
     "dci_c": "ridge/completeness",
     "dci_i": "ridge/informativeness",
+    "dci_d_all": "ridge/disentanglement_all",
+    "found": "ridge/factors_found",
     "forest_d": "forest/disentanglement",
     "mig": "mig",
     "sap": "sap",
@@ -24,26 +29,6 @@ SCORES = {
     "irs": "irs",
 }
 SPARSITY = ("gini", "hoyer", "effective_vectors")
-
-
-@dataclasses.dataclass(frozen=True)
-class Statistic:
-    """One measure of a row.
-
-    Attributes:
-      value: mean over seeds.
-      interval: 95 %, by Student's t over seeds; of a single seed, over people where its result has
-        one; else None.
-      over: "seeds" or "people": what the interval is over.
-      control: mean over seeds of the measure's own control, or None.
-      values: of each seed.
-    """
-
-    value: float
-    interval: tuple[float, float] | None
-    over: str
-    control: float | None
-    values: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +40,8 @@ class Row:
       settings: what tells it from other rows, of the config.
       seeds: of the cells.
       statistics: by name.
-      factors: {factor: {"kurtosis", "r2", "completeness"}}, means over seeds; empty without codes.
+      factors: {factor: {"kurtosis", "r2", "completeness"}}, means over seeds; completeness over
+        those that found the factor, NaN where none did; empty without codes.
     """
 
     name: str
@@ -65,8 +51,10 @@ class Row:
     factors: dict[str, dict[str, float]]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain numbers, lists and dictionaries, statistics at the top."""
+        """As plain numbers, lists and dictionaries, statistics at the top; None for NaN."""
         content = dataclasses.asdict(self)
+        for about in content["factors"].values():
+            about |= {name: None for name, value in about.items() if math.isnan(value)}
         return content | content.pop("statistics")
 
 
@@ -87,40 +75,45 @@ def make_rows(study: Study, results: Mapping[str, Result], root: Path) -> list[R
     return rows
 
 
-def over_seeds(
-    values: Sequence[float],
-    controls: Sequence[float] = (),
-    of_one: Sequence[float] | None = None,
-) -> Statistic:
-    """A mean over seeds.
+def paired(a: Row, b: Row, name: str, factor: float = 1.0) -> Statistic | None:
+    """a − factor · b of one measure over the seeds that both rows have; None without any.
 
-    Args:
-      values: one per seed.
-      controls: likewise, or none.
-      of_one: interval of the only seed, over people.
+    Cells of one seed start from the same parameters where their shapes agree, and see the same
+    pictures in the same order, so that the difference varies less than each of the two.
     """
-    mean = float(np.mean(values))
-    interval, over = None, "seeds"
-    if len(values) > 1:
-        interval = _t_interval(values)
-    elif of_one is not None:
-        interval, over = (float(of_one[0]), float(of_one[1])), "people"
-    control = float(np.mean(controls)) if len(controls) else None
-    return Statistic(mean, interval, over, control, tuple(map(float, values)))
+    of_a, of_b = (_by_seed(row, name, "values") for row in (a, b))
+    return differences(of_a, of_b, factor)
+
+
+def above_control(row: Row, name: str) -> Statistic | None:
+    """A measure less its control, over the row's seeds; None where it has none."""
+    return differences(_by_seed(row, name, "values"), _by_seed(row, name, "controls"))
+
+
+def _by_seed(row: Row, name: str, which: str) -> dict[int, float]:
+    found = row.statistics.get(name)
+    if found is None or found.over == "pairs":
+        return {}
+    return dict(zip(row.seeds, getattr(found, which), strict=False))
 
 
 def agreement(codes: Sequence[np.ndarray], group: np.ndarray) -> dict[str, Statistic]:
     """Stability of several seeds: "matched" correlation and "udr", mean over pairs of seeds.
 
-    Pairs share seeds, so that the interval is a jackknife over seeds, and needs three of them.
+    "matched_above" is where matched correlation lies between its control, which is high where
+    codes fill few of their dimensions, (0) and 1.
     """
     found = measure_stability(codes, group)
     values = {
+        "matched_above": [
+            (p.runs, (p.matched - p.matched_control) / (1 - p.matched_control), 0.0)
+            for p in found.pairs
+        ],
         "matched": [(p.runs, p.matched, p.matched_control) for p in found.pairs],
         "udr": [(p.runs, p.udr["lasso"], p.udr_control["lasso"]) for p in found.pairs],
         "linear_r2": [(p.runs, p.linear_r2, p.linear_r2) for p in found.pairs],
     }
-    return {name: _over_pairs(pairs, len(codes)) for name, pairs in values.items()}
+    return {name: over_pairs(pairs, len(codes)) for name, pairs in values.items()}
 
 
 def _row(
@@ -145,27 +138,43 @@ def _row(
         [p["mean"] for p in pooled], [p["copy_source"] for p in pooled]
     )
     statistics["minutes"] = over_seeds([r["seconds"]["training"] / 60 for r in trained])
+    statistics["mean_abs"] = over_seeds([r["curve"]["alpha/mean_abs"][-1] for r in trained])
     factors: dict[str, dict[str, float]] = {}
     if all("readability" in r for r in results):
-        scores = [r["readability"][KIND]["scores"] for r in results]
-        for short, long in SCORES.items():
-            if long in scores[0]:
-                statistics[short] = over_seeds(
-                    [s[long]["value"] for s in scores],
-                    [s[long]["control"] for s in scores],
-                    scores[0][long]["interval"],
-                )
+        statistics |= _scores(results)
         for measure in SPARSITY:
-            statistics[measure] = over_seeds(
-                [r["sparsity"]["values"][measure] for r in results],
-                [r["sparsity"]["control"][measure] for r in results],
-            )
+            for suffix, part in (("", None), ("_deviations", KIND)):
+                of = [r["sparsity"][part] if part else r["sparsity"] for r in results]
+                statistics[measure + suffix] = over_seeds(
+                    [each["values"][measure] for each in of],
+                    [each["control"][measure] for each in of],
+                )
         factors = _factors([r["readability"][KIND] for r in results])
         if len(cells) > 1:
             statistics |= agreement(*_codes(cells, root, criterion))
     settings = _settings(cells[0]) | {"rotation": criterion, "pairs": trained[0]["pairs"]}
     settings["parameters"] = trained[0]["parameters"]
     return Row(name, settings, tuple(cell.seed for cell in cells), statistics, factors)
+
+
+def _scores(results: Sequence[Result]) -> dict[str, Statistic]:
+    """Scores of deviations; "dci_d_used" of used vectors alone, "mig_frames" of frames as they are.
+
+    Where motions rest, the mean of a clip moves what rests, and cuts a factor's many equal values
+    into as many different ones; mutual information is hurt by that, regressions aren't.
+    """
+    wanted = {short: (KIND, long) for short, long in SCORES.items()}
+    wanted |= {"dci_d_used": (USED_KIND, SCORES["dci_d"]), "mig_frames": ("frames", SCORES["mig"])}
+    found = {}
+    for short, (kind, long) in wanted.items():
+        scores = [r["readability"].get(kind, {}).get("scores", {}).get(long) for r in results]
+        if all(scores):
+            found[short] = over_seeds(
+                [score["value"] for score in scores],
+                [score["control"] for score in scores],
+                scores[0]["interval"],
+            )
+    return found
 
 
 def _settings(cell: Cell) -> dict[str, Any]:
@@ -206,13 +215,15 @@ def _factors(readabilities: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, 
     found: dict[str, dict[str, float]] = {}
     for j, name in enumerate(readabilities[0]["factors"]):
         completeness = [
-            _completeness(np.array(r["importance"]["ridge"])[:, j]) for r in readabilities
+            _completeness(np.array(r["importance"]["ridge"])[:, j])
+            for r in readabilities
+            if r["factors"][name]["r2"]["ridge"] >= FOUND_R2
         ]
         about = [r["factors"][name] for r in readabilities]
         found[name] = {
             "kurtosis": float(np.mean([a["excess_kurtosis"] for a in about])),
             "r2": float(np.mean([a["r2"]["ridge"] for a in about])),
-            "completeness": float(np.mean(completeness)),
+            "completeness": float(np.mean(completeness)) if completeness else math.nan,
         }
     return found
 
@@ -224,26 +235,3 @@ def _completeness(importance: np.ndarray) -> float:
     share = importance / importance.sum()
     entropy = -np.sum(share * np.log(np.where(share > 0, share, 1)))
     return float(1 - entropy / np.log(len(share)))
-
-
-def _t_interval(values: Sequence[float]) -> tuple[float, float]:
-    from scipy import stats
-
-    mean, error = np.mean(values), stats.sem(values)
-    reach = stats.t.ppf(0.975, len(values) - 1) * error
-    return float(mean - reach), float(mean + reach)
-
-
-def _over_pairs(pairs: Sequence[tuple[tuple[int, int], float, float]], seeds: int) -> Statistic:
-    values = [value for _, value, _ in pairs]
-    mean = float(np.mean(values))
-    interval = None
-    if seeds > 2:
-        without = [
-            np.mean([value for runs, value, _ in pairs if left_out not in runs])
-            for left_out in range(seeds)
-        ]
-        error = np.sqrt((seeds - 1) / seeds * np.square(without - np.mean(without)).sum())
-        interval = (mean - 1.96 * float(error), mean + 1.96 * float(error))
-    control = float(np.mean([control for _, _, control in pairs]))
-    return Statistic(mean, interval, "seeds", control, tuple(values))

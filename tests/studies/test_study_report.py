@@ -1,5 +1,6 @@
 """Rows, targets and pages from constructed results."""
 
+import dataclasses
 import json
 import math
 
@@ -9,12 +10,20 @@ import pytest
 from liax_jax.interpretability.rotation import random_rotation
 from liax_jax.studies import Study
 from liax_jax.studies.ablations_report import write_ablations
-from liax_jax.studies.cell_measures import CODES_NAME, EXAMPLES_NAME, KIND
+from liax_jax.studies.cell_measures import CODES_NAME, EXAMPLES_NAME, KIND, USED_KIND
 from liax_jax.studies.cells import RESULT_NAME
 from liax_jax.studies.document import fill, shown
 from liax_jax.studies.interpretability_report import distribution_pairs, write_interpretability
-from liax_jax.studies.rows import SCORES, SPARSITY, agreement, make_rows, over_seeds
-from liax_jax.studies.targets import readability_targets
+from liax_jax.studies.rows import (
+    SCORES,
+    SPARSITY,
+    above_control,
+    agreement,
+    make_rows,
+    paired,
+)
+from liax_jax.studies.seed_statistics import over_pairs, over_seeds
+from liax_jax.studies.targets import readability_targets, targets_table
 from liax_jax.visualization import save_png
 
 PEOPLE, FRAMES, VECTORS = 12, 8, 4
@@ -41,7 +50,8 @@ def save_result(cell, root, psnr, dci, alpha):
     folder = cell.folder(root)
     folder.mkdir(parents=True)
     sparsity = {"values": dict.fromkeys(SPARSITY, 0.6), "control": dict.fromkeys(SPARSITY, 0.4)}
-    readability = {kind: scores(dci) for kind in ("frames", KIND)}
+    sparsity[KIND] = dict(sparsity)
+    readability = {kind: scores(dci) for kind in ("frames", KIND, USED_KIND)}
     turned = {"sparsity": sparsity, "readability": readability, "matrix": np.eye(VECTORS).tolist()}
     result = {
         "name": cell.name,
@@ -113,7 +123,8 @@ def test_intervals_over_seeds():
     assert (one.interval, one.over, one.control) == ((0.5, 1.5), "people", None)
     assert over_seeds([1.0]).interval is None
     assert shown(found, 1) == "2.0 [-0.5, 4.5] (0.7)"
-    assert shown(one, 1) == "1.0 [0.5, 1.5]"
+    assert shown(one, 1) == "1.0 [0.5, 1.5]p"
+    assert shown(over_seeds([3.0, 1.0]), 1) == "2.0 {1.0, 3.0}"
     assert shown(None) == "–"
 
 
@@ -160,7 +171,67 @@ def test_targets_are_met_or_missed(constructed):
     backwards = {target.aim: target.met for target in readability_targets(dense, sparse)}
     assert backwards["DCI disentanglement, sparse at least 2 × dense"] is False
     assert backwards["matched correlation over seeds, dense at most 0.4"] is False
-    assert {t.met for t in readability_targets(None, dense)} == {None}
+    alone = {target.aim: target.met for target in readability_targets(None, dense)}
+    assert alone.pop("matched correlation over seeds, dense at most 0.4") is False
+    assert set(alone.values()) == {None}
+
+
+def test_an_interval_that_crosses_the_aim_is_told(constructed):
+    study, root = constructed
+    dense, _, sparse = make_rows(study, study.results(root), root)
+    # The PSNR of both rows rises from seed to seed alike: no doubt about their difference.
+    gap = readability_targets(sparse, dense)[-1]
+    assert gap.sure is True and gap.found == "0.00 [0.00, 0.00]"
+    # Sparse seeds scatter about the aim.
+    scattered = over_seeds([0.3, 0.6, 0.7])
+    unsure = dataclasses.replace(sparse, statistics=sparse.statistics | {"dci_d": scattered})
+    half = readability_targets(unsure, dense)[1]
+    assert half.met is True and half.sure is False
+    assert "| met, but the interval crosses it |" in targets_table([half])
+    assert readability_targets(sparse, dense)[1].sure is True
+
+
+def test_differences_are_taken_seed_by_seed(constructed):
+    study, root = constructed
+    dense, turned, sparse = make_rows(study, study.results(root), root)
+    gain = paired(sparse, dense, "dci_d")
+    assert gain.values == pytest.approx((0.4, 0.4, 0.4))
+    assert gain.interval == pytest.approx((0.4, 0.4))
+    two = dataclasses.replace(
+        dense,
+        seeds=(1, 2),
+        statistics={"dci_d": over_seeds([0.1, 0.3], [0.05, 0.1]), "matched": None},
+    )
+    # Seed 0 is missing from one of them.
+    assert paired(sparse, two, "dci_d").values == pytest.approx((0.5, 0.3))
+    assert paired(sparse, two, "dci_d", 2.0).values == pytest.approx((0.4, 0.0))
+    assert above_control(two, "dci_d").values == pytest.approx((0.05, 0.2))
+    assert paired(sparse, two, "matched") is None
+    assert paired(sparse, dense, "matched") is None  # of pairs of seeds
+    # Turning changes no picture.
+    assert paired(turned, dense, "pooled_psnr").values == pytest.approx((0, 0, 0))
+
+
+def test_the_jackknife_over_pairs_of_seeds():
+    pairs = [((0, 1), 0.5, 0.2), ((0, 2), 0.6, 0.2), ((1, 2), 0.7, 0.2)]
+    found = over_pairs(pairs, 3)
+    # Left out one by one: 0.7, 0.6, 0.5; t(0.975, 2) = 4.3027.
+    reach = 4.302653 * math.sqrt(2 / 3 * 0.02)
+    assert found.value == pytest.approx(0.6) and found.control == pytest.approx(0.2)
+    assert found.interval == pytest.approx((0.6 - reach, 0.6 + reach), rel=1e-5)
+    assert found.over == "pairs" and len(found.values) == 3
+    assert over_pairs(pairs[:1], 2).interval is None
+
+
+def test_factors_that_are_not_found_have_no_completeness(constructed):
+    study, root = constructed
+    results = study.results(root)
+    for result in results.values():
+        result["readability"][KIND]["factors"]["jaw"]["r2"]["ridge"] = 0.01
+    dense = make_rows(study, results, root)[0]
+    assert math.isnan(dense.factors["jaw"]["completeness"])
+    assert dense.factors["yaw"]["completeness"] == pytest.approx(1)
+    assert dense.to_json()["factors"]["jaw"]["completeness"] is None
 
 
 def test_the_page_is_renewed_between_its_marks(tmp_path):
@@ -188,15 +259,17 @@ def test_pages_in_the_repository_have_the_marks(name, constructed, tmp_path, req
     assert "No cell has run yet" in (docs / page.name).read_text()
     study.write_report(study, study.results(root), root, docs)
     text = (docs / page.name).read_text()
-    assert "Not run yet: sparse-9" in text and "seeds 0, 1, 2" in text
+    assert "Not finished: sparse-9" in text and "seeds 0, 1, 2" in text
     if name == "ablations":
         assert "the mean of them all L1 0.0800, PSNR 20.00 dB, SSIM 0.600." in text
     if name == "interpretability":
-        assert "| DCI disentanglement, sparse at least 0.5 | 0.600 | met |" in text
-        assert (
-            "| resting | +3.00 | 24.00 | 24.00 | 0.200 (0.100) | 0.600 (0.100) | +0.400 |" in text
-        )
+        aim = "| DCI disentanglement, sparse at least 0.5 |"
+        assert f"{aim} 0.60 [0.60, 0.60] (0.10) | met |" in text
+        psnr, found = "24.00 [21.52, 26.48]", "0.6 [0.6, 0.6]"
+        assert f"| resting | +3.00 | 3 | {psnr} | {psnr} | 0.2 [0.2, 0.2] | {found} |" in text
+        assert "| sparse − dense | 0.400 [0.400, 0.400] |" in text
         drawn = {path.name for path in (docs / name).iterdir()}
         assert drawn == {
-            f"{n}.png" for n in ("rows", "curves", "coefficients", "kurtosis", "examples")
+            f"{n}.png"
+            for n in ("rows", "curves", "coefficients", "kurtosis", "examples", "tradeoff")
         }
