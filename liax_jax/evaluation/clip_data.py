@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image
 
+from liax_jax.data.clip_sets import build_clips
 from liax_jax.data.clips import ClipSet, ClipSource, find_clips, image_files, read_image
 from liax_jax.data.mixture import clip_identities
 from liax_jax.data.records import INDEX_NAME, RecordClips, read_index
 from liax_jax.data.video_io import VideoError
+from liax_jax.evaluation.clip_origin import describe_origin
 from liax_jax.evaluation.errors import ClipError, EvaluationError
 from liax_jax.evaluation.run_folder import digest
 
@@ -149,6 +152,19 @@ def open_data(
     return EvaluationData(VideoClips(sources, side), description)
 
 
+def configured_data(data_config: ConfigDict, resolution: int) -> EvaluationData:
+    """Opens the evaluation split that a config names.
+
+    Args:
+      data_config: see `build_clips`.
+
+    Raises:
+      FileNotFoundError, ValueError: as of `build_clips`.
+    """
+    clips = build_clips(data_config, resolution, "eval")
+    return EvaluationData(clips, describe_origin(clips), _dataset_of(clips))
+
+
 @dataclasses.dataclass(frozen=True)
 class Stills:
     """Source pictures by name, read when they are asked for.
@@ -207,15 +223,10 @@ def _open_records(path: pathlib.Path, split: str | None, resolution: int | None)
             f"the records in {path} are of {clips.resolution} px, and {resolution} px are wanted; "
             f"run `liax prepare --resolution {resolution}` into another folder"
         )
-    listing = [
-        [entry.name, entry.num_frames, entry.source, entry.box, entry.start, entry.end]
-        for entry in clips.entries
-    ]
-    description = {"kind": "records", "split": chosen, "files": digest(listing)}
-    return EvaluationData(clips, description, dataset_of(clips))
+    return EvaluationData(clips, describe_origin(clips), _dataset_of(clips))
 
 
-def dataset_of(clips: ClipSet) -> str:
+def _dataset_of(clips: ClipSet) -> str:
     """The data set that all clips of records say they are from, or ""."""
     entries = clips.entries if isinstance(clips, RecordClips) else ()
     names = {entry.dataset for entry in entries}

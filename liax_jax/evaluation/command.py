@@ -8,12 +8,11 @@ import jax
 from ml_collections import ConfigDict
 
 from liax_jax import runtime
-from liax_jax.data.pipeline import build_clips
 from liax_jax.evaluation import report
 from liax_jax.evaluation.clip_data import (
     EvaluationData,
     FirstClips,
-    dataset_of,
+    configured_data,
     open_data,
 )
 from liax_jax.evaluation.errors import ClipsFailed, EvaluationError
@@ -124,8 +123,7 @@ def _open_clips(options: EvaluateOptions, resolution: int | None) -> EvaluationD
     else:
         assert options.config is not None
         side = resolution or options.config.model.resolution
-        clips = build_clips(options.config.data, side, "eval")
-        data = EvaluationData(clips, {"kind": options.config.data.kind}, dataset_of(clips))
+        data = configured_data(options.config.data, side)
     if options.max_clips is not None and options.max_clips < len(data.clips):
         data = dataclasses.replace(data, clips=FirstClips(data.clips, options.max_clips))
     return data
