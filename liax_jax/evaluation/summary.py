@@ -10,7 +10,7 @@ import numpy as np
 from liax_jax.data.clips import ClipSet
 from liax_jax.evaluation import bootstrap
 from liax_jax.evaluation.clip_loop import Failures
-from liax_jax.evaluation.run_folder import INPUTS, RESULTS_NAME, RunFolder, digest
+from liax_jax.evaluation.run_folder import INPUTS, MODEL, RESULTS_NAME, RunFolder, digest
 from liax_jax.evaluation.scoring import FLOORS, Metrics, frame_metric_names, set_distance
 from liax_jax.evaluation.text_table import format_table
 from liax_jax.metrics import MetricInputError, SetMetric
@@ -65,7 +65,7 @@ class Context:
         return {
             **({INPUTS: dict(self.inputs)} if self.inputs else {}),
             "protocol": dict(protocol),
-            "model": {key: value for key, value in self.model.items() if key not in passed_over},
+            MODEL: {key: value for key, value in self.model.items() if key not in passed_over},
             "data": {**self.data, **describe_clips(clips)},
             "metrics": {
                 name: {key: about[key] for key in ("convention", "weights")}

@@ -1,16 +1,22 @@
 """What evaluate.py goes on with: the same model, data, weights and program, and nothing else."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 from configs import demo
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.records import RecordWriter, encode_frame
 from liax_jax.directions import DirectionCard
-from liax_jax.evaluation import EvaluationError
+from liax_jax.evaluation import EvaluationError, command
 from liax_jax.evaluation.clip_data import configured_data, open_data
 from liax_jax.evaluation.command import evaluate
+from liax_jax.evaluation.model import load_checkpoint
 from liax_jax.evaluation.options import EvaluateOptions
+from liax_jax.log import logger
 from liax_jax.model_files import ModelRecord, fingerprint, save_model
+from liax_jax.weights import write_weights
 
 QUICK = {"batch_size": 4, "progress": False, "metrics": ("l1",), "videos": False}
 
@@ -106,3 +112,37 @@ def test_records_of_a_config_are_told_apart_as_those_of_a_flag(tmp_path):
     other = configured_data(recorded(None, x=b, y=b).data, 32)
     assert list(other.clips.names) == list(mixed.clips.names)
     assert other.description != mixed.description
+
+
+def test_in_the_workdir_a_newer_checkpoint_alone_starts_anew(model, tmp_path, monkeypatch, caplog):
+    older = load_checkpoint(model)
+    newer = dataclasses.replace(older, description={**older.description, "step": 8})
+    monkeypatch.setattr(command, "load_workdir", lambda *_: older)
+    options = {"config": drawn(), "workdir": tmp_path, **QUICK}
+    assert evaluate(EvaluateOptions(**options))["model"]["step"] == 7
+    before = files_of(tmp_path / "eval")
+    for opened in (older, newer):
+        monkeypatch.setattr(command, "load_workdir", lambda *_, opened=opened: opened)
+        for change, said in (
+            ({"max_frames": 2}, "protocol.driving every frame"),
+            ({"metrics": ("l1", "psnr")}, "metrics.psnr none there"),
+        ):
+            with pytest.raises(EvaluationError, match=f"{said}.*--restart"):
+                evaluate(EvaluateOptions(**options | change))
+    assert files_of(tmp_path / "eval") == before
+    with caplog.at_level("INFO", logger.name):
+        assert evaluate(EvaluateOptions(**options))["model"]["step"] == 8
+    assert "held an evaluation of another model (model.step 7 there, 8 now)" in caplog.text
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_wrong_weights_end_the_command_and_leave_what_is_there(model, tmp_path, restart):
+    options = {"checkpoint": model, "config": drawn(), "out": tmp_path / "out", **QUICK}
+    evaluate(EvaluateOptions(**options))
+    before = files_of(tmp_path / "out")
+    tensors = {"of.something.else": np.zeros(3, np.float32)}
+    write_weights(tmp_path / "weights" / "lpips_alex.safetensors", tensors, '{"sources": {}}')
+    options |= {"metrics": ("l1", "lpips_alex"), "weights": tmp_path / "weights"}
+    with pytest.raises(ValueError, match=r"lpips_alex\.safetensors: .*import the published files"):
+        evaluate(EvaluateOptions(**options, restart=restart))
+    assert files_of(tmp_path / "out") == before

@@ -23,6 +23,7 @@ from liax_jax.evaluation.protocols.sparsity import sparsity
 from liax_jax.evaluation.protocols.speed import speed
 from liax_jax.evaluation.protocols.traversal import traversal
 from liax_jax.evaluation.protocols.video_editing import video_editing
+from liax_jax.evaluation.run_folder import RunFolder
 from liax_jax.metrics import FRAME_METRICS, FrameMetric
 from tests.evaluation.constructed import moving_clips
 
@@ -262,9 +263,17 @@ def test_speed_reports_rates_of_every_part(tmp_path):
     for parts in found["batch_sizes"].values():
         assert set(parts) == {"encode", "decode", "whole"}
         assert all(part["frames_per_second"] > 0 for part in parts.values())
+    speed(fns, 32, out_dir=tmp_path / "out", **options)  # its own results may be replaced
+    with pytest.raises(EvaluationError, match="no evaluation of clips, but a file 'results"):
+        RunFolder(tmp_path / "out", {"a": 1}, ["x"], restart=True)
+    for name in ("results.json", "table.txt"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text('{"protocol": {"name": "mine"}}')
+        with pytest.raises(EvaluationError, match="no measurement of speed, but a file"):
+            speed(fns, 32, out_dir=tmp_path / name, **options)
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "run.json").write_text("{}")
     with pytest.raises(EvaluationError, match="holds an evaluation of clips"):
         speed(fns, 32, out_dir=tmp_path / "clips", **options)
     with pytest.raises(ValueError, match="at least 1"):
-        speed(fns, 32, out_dir=tmp_path, context=context, batch_sizes=(0,))
+        speed(fns, 32, out_dir=tmp_path / "out", context=context, batch_sizes=(0,))

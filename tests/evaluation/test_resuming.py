@@ -108,8 +108,16 @@ def test_other_settings_are_refused_or_start_anew(tmp_path, change, said):
         run(clips, tmp_path, **change)
     assert "--restart" in str(raised.value)
     assert files_of(tmp_path) == before
-    anew = run(clips, tmp_path, **change, start_anew=True)
-    assert anew["clips"] != [] and files_of(tmp_path) != before
+    # A newer checkpoint may start anew. No other change removes what is there.
+    if "context" in change:
+        anew = run(clips, tmp_path, **change, start_anew=True)
+        assert anew["clips"] != [] and files_of(tmp_path) != before
+    else:
+        newer = {"context": Context(model={"fingerprint": "newer"})}
+        for also in ({}, newer):
+            with pytest.raises(EvaluationError, match=said):
+                run(clips, tmp_path, **change, **also, start_anew=True)
+        assert files_of(tmp_path) == before
     run(clips, tmp_path, restart=True)
     assert files_of(tmp_path) == before
 
@@ -169,12 +177,36 @@ def test_two_evaluations_do_not_write_to_one_folder(tmp_path):
 
 
 @pytest.mark.parametrize("restart", [True, False])
-def test_folders_of_something_else_are_never_removed(tmp_path, restart):
-    (tmp_path / "videos").mkdir()
-    (tmp_path / "videos" / "mine.mp4").write_text("precious")
-    with pytest.raises(EvaluationError, match="is no evaluation and has a folder 'videos'"):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "videos/mine.mp4",
+        "plots/mine.png",
+        "results.json",
+        "table.txt",
+        "report.md",
+        "report.html",
+        "rows.tex",
+        "mean_alpha.png",
+        "clips.jsonl",
+    ],
+)
+def test_files_of_something_else_are_never_removed(tmp_path, name, restart):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("precious")
+    kind, first = ("folder" if "/" in name else "file"), name.split("/")[0]
+    with pytest.raises(EvaluationError, match=f"no evaluation of clips, but a {kind} '{first}'"):
         RunFolder(tmp_path, {"a": 1}, ["x"], restart=restart, start_anew=True)
-    assert (tmp_path / "videos" / "mine.mp4").read_text() == "precious"
+    assert path.read_text() == "precious" and not (tmp_path / "run.json").exists()
+
+
+def test_a_run_whose_description_is_unreadable_is_replaced_only_if_asked(tmp_path):
+    before = run(moving_clips(), tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(EvaluationError, match="it doesn't say of what"):
+        run(moving_clips(), tmp_path, start_anew=True)
+    assert run(moving_clips(), tmp_path, restart=True) == before
 
 
 def test_differences_name_the_fields():
