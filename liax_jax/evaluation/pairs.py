@@ -13,6 +13,8 @@ from liax_jax.data.mixture import clip_identities
 from liax_jax.evaluation.clip_data import Stills
 from liax_jax.evaluation.errors import EvaluationError, some_of
 
+DEFAULT_PER_CLIP, DEFAULT_SEED = 2, 0
+
 
 @dataclasses.dataclass(frozen=True)
 class Pair:

@@ -36,6 +36,7 @@ MOTIONS = {
     "relative": "alpha_s + alpha_t - alpha_1 (eq. 8)",
     "absolute": "alpha_t, the driving's own coefficients (eq. 7)",
 }
+DEFAULT_MOTION = "relative"
 
 
 def needs_true_frames(metric: Metric) -> bool:
@@ -55,7 +56,7 @@ def cross_reenactment(
     out_dir: str | os.PathLike[str],
     metrics: Metrics,
     context: Context,
-    motion: str = "relative",
+    motion: str = DEFAULT_MOTION,
     max_frames: int | None = None,
     videos: bool = True,
     panels: bool = False,
