@@ -4,6 +4,7 @@
     clips.jsonl       a line per finished clip, in the order of the data
     clips/NAME.npz    of each: the scores of its frames, and what set metrics collected
     results.json, table.txt, report.*, rows.tex, frames/, plots/, videos/
+    pairs.csv         of cross-reenactment, from its beginning
 
 A clip counts as done when its line is there, which is written after its arrays and its video.
 """
@@ -24,8 +25,8 @@ from liax_jax.evaluation.errors import EvaluationError, unwritable
 from liax_jax.log import logger
 
 RUN_NAME, LINES_NAME, RESULTS_NAME = "run.json", "clips.jsonl", "results.json"
-MEAN_PICTURE = "mean_alpha.png"
-# What is made of the clips at the end. None of it may stand beside clips that it doesn't describe.
+MEAN_PICTURE, PAIRS_NAME = "mean_alpha.png", "pairs.csv"
+# What is made of all clips together. None of it may stand beside clips that it doesn't describe.
 _SUMMARY_FILES = (
     RESULTS_NAME,
     "table.txt",
@@ -33,6 +34,7 @@ _SUMMARY_FILES = (
     "report.html",
     "rows.tex",
     MEAN_PICTURE,
+    PAIRS_NAME,
 )
 _SUMMARY_FOLDERS = ("plots",)
 _CLIP_FOLDERS = ("clips", "frames", "videos", "pictures")
