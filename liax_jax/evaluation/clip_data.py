@@ -18,6 +18,7 @@ from liax_jax.data.video_io import VideoError
 from liax_jax.evaluation.clip_origin import describe_origin
 from liax_jax.evaluation.errors import ClipError, EvaluationError
 from liax_jax.evaluation.run_folder import digest
+from liax_jax.log import logger
 
 _DEFAULT_FPS = 25.0
 _VALIDATION_SPLITS = ("val", "valid", "validation", "test")
@@ -128,7 +129,8 @@ def open_data(
     Args:
       path: records of `liax prepare`, or a folder of videos and of folders of frames.
       split: which one; None for a validation or test split where there is one, else for all.
-      resolution: of the model; None for that of the records, or of the first readable clip.
+      resolution: of the model; None for that of the records, or of the first square clip that is
+        readable, which is said.
 
     Raises:
       FileNotFoundError, NotADirectoryError: about the folder.
@@ -250,14 +252,22 @@ def _chosen_split(path: pathlib.Path, split: str | None, splits: Sequence[str]) 
 
 
 def _side_of_first(sources: Sequence[ClipSource]) -> int:
-    """Height of the first clip's frames that can be read."""
+    """Side of the first clip whose frames can be read and are square; the others fail later."""
     reasons = []
     for source in sources:
+        what = f"clip {source.name!r}"
         try:
-            return int(next(iter(source.read())).shape[0])
-        except VideoError as error:
+            frame = next(iter(source.read()), None)
+            if frame is None:
+                raise ClipError(f"{what} holds no frames")
+            side = int(frame.shape[0])
+            fitted(frame, side, what)
+        except (VideoError, OSError, ClipError) as error:
             reasons.append(str(error))
-    raise EvaluationError(f"none of the clips can be read; the first: {reasons[0]}")
+            continue
+        logger.info("frames are compared at %d px, the size of %s (see --resolution)", side, what)
+        return side
+    raise EvaluationError(f"none of the clips can be read and is square; the first: {reasons[0]}")
 
 
 def _length(source: ClipSource) -> int:

@@ -38,11 +38,11 @@ def names_without_endings(
 
     Pictures that differ in their ending alone (a.png, a.jpg) are left out.
     """
-    whole = {number: short for short, number in _short_names(stills.names).items()}
+    short_of = {number: short for short, number in _short_names(stills.names).items()}
     return {
-        name: [f"{whole[pair.source]}__{clips.names[pair.driving]}"]
+        name: [f"{short_of[pair.source]}__{clips.names[pair.driving]}"]
         for pair, name in zip(pairs, pair_names(pairs, stills, clips), strict=True)
-        if pair.source in whole
+        if pair.source in short_of
     }
 
 
