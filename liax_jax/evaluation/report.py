@@ -22,6 +22,7 @@ from liax_jax.evaluation.document import (
 )
 from liax_jax.evaluation.errors import explain_full_disk
 from liax_jax.evaluation.latex import latex_rows
+from liax_jax.evaluation.program import MADE_WITH
 from liax_jax.evaluation.published_results import (
     DATASETS,
     SOURCE,
@@ -91,6 +92,8 @@ def _about(results: Mapping[str, Any]) -> list[Block]:
         known = [f"{key} {_plain(value)}" for key, value in values.items() if value is not None]
         if known:
             lines.append(f"{title}: {'; '.join(known)}")
+    for made in results.get(MADE_WITH, ()):
+        lines.append(f"made with liax_jax {made['liax_jax']}, jax {made['jax']}; {made['device']}")
     return [Bullets(lines)]
 
 

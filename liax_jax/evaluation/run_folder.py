@@ -41,8 +41,8 @@ _CLIP_FOLDERS = ("clips", "frames", "videos", "pictures")
 
 # Of a description: clip to a hash of what that clip's results alone depend on.
 INPUTS = "inputs"
-# What a newer checkpoint changes of it.
-MODEL = "model"
+# Of a description: what a newer checkpoint changes, and the version of the code that scores.
+MODEL, PROGRAM = "model", "program"
 
 Description = Mapping[str, Any]
 
@@ -144,14 +144,16 @@ class RunFolder:
         """Raises, saying what differs; where `start_anew` allows another model, says so alone."""
         before, now = _common(before), _common(self.description)
         different = differences(before, now)
-        if start_anew and before and _but_the_model(before) == _but_the_model(now):
+        if start_anew and before and _without(before, MODEL) == _without(now, MODEL):
             logger.info(
                 "%s held an evaluation of another model (%s); starting anew", self.path, different
             )
             return
+        same_settings = before and _without(before, PROGRAM) == _without(now, PROGRAM)
+        what = "by a program that scores otherwise" if same_settings else "of other settings"
         raise EvaluationError(
-            f"{self.path} holds an evaluation of other settings ({different}); choose another "
-            "--out, or replace it with --restart"
+            f"{self.path} holds an evaluation {what} ({different}); choose another --out, or "
+            "replace it with --restart"
         )
 
     def _refuse_foreign(self) -> None:
@@ -242,13 +244,11 @@ def write_whole(path: pathlib.Path, text: str) -> None:
 
 def _common(description: Any) -> Any:
     """What all clips depend on; None stays None."""
-    if not description:
-        return description
-    return {key: value for key, value in description.items() if key != INPUTS}
+    return _without(description, INPUTS) if description else description
 
 
-def _but_the_model(description: Description) -> Description:
-    return {key: value for key, value in description.items() if key != MODEL}
+def _without(description: Description, left_out: str) -> Description:
+    return {key: value for key, value in description.items() if key != left_out}
 
 
 def _locked(folder: pathlib.Path) -> Any:

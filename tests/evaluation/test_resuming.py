@@ -2,10 +2,13 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
-from liax_jax.evaluation import Context, EvaluationError
+from liax_jax.evaluation import Context, EvaluationError, clip_loop, summary
+from liax_jax.evaluation.options import PROTOCOLS
+from liax_jax.evaluation.program import made_with, scoring_version
 from liax_jax.evaluation.run_folder import RunFolder, differences
 from liax_jax.evaluation.scoring import set_distance
 from liax_jax.metrics import FRAME_METRICS, SetMetric
@@ -120,6 +123,39 @@ def test_other_settings_are_refused_or_start_anew(tmp_path, change, said):
         assert files_of(tmp_path) == before
     run(clips, tmp_path, restart=True)
     assert files_of(tmp_path) == before
+
+
+def test_a_program_that_scores_otherwise_does_not_go_on(tmp_path, monkeypatch):
+    clips = moving_clips()
+    with pytest.raises(Stopped):
+        run(StoppingClips(clips, 1), tmp_path)
+    before = files_of(tmp_path)
+    there = json.loads(before["run.json"])["program"]
+    monkeypatch.setattr(summary, "scoring_version", lambda protocol: f"new {protocol}")
+    said = f"by a program that scores otherwise .program {there} there, new self_reenactment now"
+    for start_anew in (False, True):
+        with pytest.raises(EvaluationError, match=f"{said}.*--restart"):
+            run(clips, tmp_path, start_anew=start_anew)
+    with pytest.raises(EvaluationError, match="of other settings .*program.*protocol.driving"):
+        run(clips, tmp_path, max_frames=3)
+    assert files_of(tmp_path) == before
+    assert run(clips, tmp_path, restart=True)["program"] == "new self_reenactment"
+
+
+def test_the_code_that_scores_has_a_version_of_its_own_for_each_protocol():
+    versions = {name: scoring_version(name) for name in PROTOCOLS}
+    assert len(set(versions.values())) == len(PROTOCOLS)
+
+
+def test_a_run_that_went_on_elsewhere_says_so(tmp_path, monkeypatch):
+    clips = moving_clips()
+    with pytest.raises(Stopped):
+        run(StoppingClips(clips, 1), tmp_path)
+    elsewhere = {"liax_jax": "0.1.0", "jax": "9.9", "device": "gpu, of another machine"}
+    monkeypatch.setattr(clip_loop, "made_with", lambda: elsewhere)
+    found = run(clips, tmp_path)
+    assert found["made_with"] == [made_with(), elsewhere]
+    assert found["made_with"][0]["jax"] == jax.__version__
 
 
 def test_a_folder_without_a_finished_clip_takes_any_settings(tmp_path):
