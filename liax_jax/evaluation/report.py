@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from liax_jax.evaluation import plots
+from liax_jax.evaluation.bootstrap import FEW_CLIPS
 from liax_jax.evaluation.document import (
     Block,
     Bullets,
@@ -151,7 +152,7 @@ def _figures(results: Mapping[str, Any]) -> list[Block]:
         Paragraph(
             f"Intervals: {intervals['method']}, {intervals['resamples']} resamples, seed "
             f"{intervals['seed']}; {protocol['clips']} clips."
-            + (" So few clips make them too narrow." if protocol["clips"] < 20 else "")
+            + (" So few clips make them too narrow." if protocol["clips"] < FEW_CLIPS else "")
         )
     )
     return blocks

@@ -13,6 +13,7 @@ from liax_jax.evaluation import Context, plots, published_results
 from liax_jax.evaluation.clip_pictures import heat_map
 from liax_jax.evaluation.document import Table, to_html, to_markdown
 from liax_jax.evaluation.latex import latex_rows
+from liax_jax.evaluation.program import package_version
 from liax_jax.evaluation.published_results import TABLES, published_tables
 from liax_jax.evaluation.report import announce_missing_plots, write_report
 from liax_jax.metrics import METRICS, FrameMetric
@@ -56,7 +57,7 @@ def test_markdown_has_figures_failures_conventions_and_worst_clips(folder):
         "BCa bootstrap over clips, 10000 resamples, seed 0",
         "So few clips make them too narrow",
         "fingerprint abc",
-        f"made with liax_jax 0.1.0, jax {jax.__version__}; cpu, cpu",
+        f"made with liax_jax {package_version()}, jax {jax.__version__}; cpu, cpu",
     ):
         assert part in text, part
     ranked = sorted(results["clips"], key=lambda clip: -clip["l1"])
