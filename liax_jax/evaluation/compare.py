@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liax_jax.evaluation.bootstrap import DEFAULT, FEW_CLIPS, BootstrapOptions, mean_interval
+from liax_jax.evaluation.differences import differences
 from liax_jax.evaluation.errors import EvaluationError, some_of
-from liax_jax.evaluation.run_folder import PROGRAM, RESULTS_NAME, RUN_NAME, differences
+from liax_jax.evaluation.run_folder import PROGRAM, RESULTS_NAME, RUN_NAME
 from liax_jax.evaluation.summary import frames_scored
 from liax_jax.evaluation.text_table import number
 

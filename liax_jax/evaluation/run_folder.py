@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from liax_jax.evaluation.differences import differences
 from liax_jax.evaluation.errors import EvaluationError, unwritable
 from liax_jax.log import logger
 
@@ -289,34 +290,6 @@ def _read_lines(
         if name in known and arrays_path(name).exists():
             entries[name] = entry
     return entries
-
-
-def differences(before: Any, now: Any, prefix: str = "") -> str:
-    """What differs between two descriptions, in words."""
-    if not before:
-        return "it doesn't say of what"
-    found = [
-        f"{name} {_short(old)} there, {_short(new)} now"
-        for name, old, new in _differing(before, now, prefix)
-    ]
-    return "; ".join(found[:6]) + ("; …" if len(found) > 6 else "")
-
-
-def _differing(before: Any, now: Any, name: str) -> list[tuple[str, Any, Any]]:
-    if before == now:
-        return []
-    if not (isinstance(before, dict) and isinstance(now, dict)):
-        return [(name, before, now)]
-    found = []
-    for key in sorted(before.keys() | now.keys()):
-        below = f"{name}.{key}" if name else key
-        found += _differing(before.get(key), now.get(key), below)
-    return found
-
-
-def _short(value: Any) -> str:
-    text = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "…"
 
 
 def digest(value: Any) -> str:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from liax_jax.evaluation import Context, EvaluationError, clip_loop, summary
+from liax_jax.evaluation.differences import differences
 from liax_jax.evaluation.options import PROTOCOLS
 from liax_jax.evaluation.program import made_with, scoring_version
-from liax_jax.evaluation.run_folder import RunFolder, differences
+from liax_jax.evaluation.run_folder import RunFolder
 from liax_jax.evaluation.scoring import set_distance
 from liax_jax.metrics import FRAME_METRICS, SetMetric
 from tests.evaluation.constructed import ArrayClips, constructed_fns, evaluate, moving_clips
