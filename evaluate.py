@@ -23,6 +23,9 @@ from absl import flags
 from liax_jax.cli.model_flags import parse_edits
 from liax_jax.evaluation.command import evaluate
 from liax_jax.evaluation.options import PROTOCOLS, EvaluateOptions
+from liax_jax.evaluation.pairs import DEFAULT_PER_CLIP, DEFAULT_SEED
+from liax_jax.evaluation.protocols.cross_reenactment import DEFAULT_MOTION, MOTIONS
+from liax_jax.evaluation.protocols.speed import DEFAULT_BATCH_SIZES
 from liax_jax.evaluation.published_results import DATASETS
 from liax_jax.training.command import config_and_workdir, run_program
 
@@ -63,22 +66,32 @@ _PAIRS = flags.DEFINE_string(
 _SOURCES = flags.DEFINE_string(
     "sources", None, "cross_reenactment: pictures or clips to move; by default --data's own."
 )
-_SOURCES_PER_CLIP = flags.DEFINE_integer("sources_per_clip", 2, "cross_reenactment: how many.")
-_SEED = flags.DEFINE_integer("seed", 0, "cross_reenactment: of the draw of sources.")
+_SOURCES_PER_CLIP = flags.DEFINE_integer(
+    "sources_per_clip", None, f"cross_reenactment: how many; by default {DEFAULT_PER_CLIP}."
+)
+_SEED = flags.DEFINE_integer(
+    "seed", None, f"cross_reenactment: of the draw of sources; by default {DEFAULT_SEED}."
+)
 _MOTION = flags.DEFINE_enum(
-    "motion", "relative", ["relative", "absolute"], "cross_reenactment: eq. 8 or eq. 7."
+    "motion", None, [*MOTIONS], f"cross_reenactment: eq. 8 or eq. 7; by default {DEFAULT_MOTION}."
 )
 _EDIT = flags.DEFINE_multi_string(
     "edit", [], "video_editing: NAME=VALUE or INDEX=VALUE; can be repeated."
 )
-_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "4", "16"], "speed: frames at a time.")
+_BATCH_SIZES = flags.DEFINE_list(
+    "batch_sizes",
+    None,
+    f"speed: frames at a time; by default {','.join(map(str, DEFAULT_BATCH_SIZES))}.",
+)
 
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-def _whole_numbers(flag: str, texts: list[str]) -> tuple[int, ...]:
+def _whole_numbers(flag: str, texts: list[str] | None) -> tuple[int, ...] | None:
+    if texts is None:
+        return None
     try:
         return tuple(map(int, texts))
     except ValueError:

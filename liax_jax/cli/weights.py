@@ -1,13 +1,14 @@
 """`liax weights`: published weights of the networks that metrics need."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from liax_jax.cli.parsing import Commands, Parser, add_command
 
 if TYPE_CHECKING:
-    from liax_jax.metrics.weights_store import WeightsStore
+    from liax_jax.metrics.weights_store import Network, WeightsStore
 
 _DESCRIPTION = """\
 Keep the weights of the networks that metrics need (LPIPS, FID, …) in a folder of this machine.
@@ -71,16 +72,34 @@ def run_list(args: argparse.Namespace) -> None:
     for network in NETWORKS:
         users = [name for name, metric in METRICS.items() if network.name in metric.networks]
         purpose = f"metric {', '.join(users)}" if users else network.purpose
-        provenance = store.provenance(network.name)
+        provenance, damage = _provenance(store, network.name)
+        if damage:
+            print(f"\n{network.name}: DAMAGED ({damage}) ({purpose})")
+            _print_how_to_get(network, overwrite=True)
+            continue
         print(f"\n{network.name}: {'there' if provenance else 'MISSING'} ({purpose})")
         if provenance:
             print(f"  {store.path(network.name).name}  SHA-256 {provenance['sha256']}")
             for source, digest in provenance["sources"].items():
                 print(f"  from {source}  SHA-256 {digest}")
         else:
-            print(f"  get      {' and '.join(network.files)}")
-            print(f"  from     {network.home}")
-            print(f"  then     {network.import_command}")
+            _print_how_to_get(network)
+
+
+def _provenance(store: "WeightsStore", name: str) -> tuple[Mapping[str, Any] | None, str]:
+    """Of a network's weights, None where they aren't there; and why the file can't be used."""
+    try:
+        return store.provenance(name), ""
+    except (ValueError, OSError) as error:
+        return None, " ".join(str(error).split())
+    except (LookupError, TypeError):
+        return None, f"{store.path(name)} doesn't say what it was made of"
+
+
+def _print_how_to_get(network: "Network", overwrite: bool = False) -> None:
+    print(f"  get      {' and '.join(network.files)}")
+    print(f"  from     {network.home}")
+    print(f"  then     {network.import_command}{' --overwrite' if overwrite else ''}")
 
 
 def _store(args: argparse.Namespace) -> "WeightsStore":

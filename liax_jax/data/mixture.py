@@ -56,6 +56,11 @@ class MixtureClips:
             for name, clips, start in zip(self._names, self._parts, self._starts, strict=True)
         )
 
+    @property
+    def parts(self) -> dict[str, ClipSet]:
+        """The clips of each source by name."""
+        return dict(zip(self._names, self._parts, strict=True))
+
     def __len__(self) -> int:
         return len(self.names)
 

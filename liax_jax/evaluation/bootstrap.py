@@ -15,7 +15,7 @@ class BootstrapOptions:
     The method is BCa (bias-corrected and accelerated, Efron 1987): clips are drawn with
     replacement, and the percentiles of the resampled means are corrected for their bias and
     skewness. Clips are what varies, so frames of one clip are never drawn apart. With few clips
-    (less than about 20) such intervals are too narrow.
+    (less than about `FEW_CLIPS`) such intervals are too narrow.
 
     Attributes:
       confidence: of two-sided intervals.
@@ -32,6 +32,8 @@ class BootstrapOptions:
 
 
 DEFAULT = BootstrapOptions()
+# Below so many, intervals are too narrow, and whoever shows them says so.
+FEW_CLIPS = 20
 
 # Draws held at once: bounds the memory to some 100 MB whatever the number of clips.
 _NUMBERS_AT_ONCE = 4_000_000

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image
 
+from liax_jax.data.clip_sets import build_clips
 from liax_jax.data.clips import ClipSet, ClipSource, find_clips, image_files, read_image
 from liax_jax.data.mixture import clip_identities
 from liax_jax.data.records import INDEX_NAME, RecordClips, read_index
 from liax_jax.data.video_io import VideoError
+from liax_jax.evaluation.clip_origin import describe_origin
 from liax_jax.evaluation.errors import ClipError, EvaluationError
 from liax_jax.evaluation.run_folder import digest
+from liax_jax.log import logger
 
 _DEFAULT_FPS = 25.0
 _VALIDATION_SPLITS = ("val", "valid", "validation", "test")
@@ -125,7 +129,8 @@ def open_data(
     Args:
       path: records of `liax prepare`, or a folder of videos and of folders of frames.
       split: which one; None for a validation or test split where there is one, else for all.
-      resolution: of the model; None for that of the records, or of the first readable clip.
+      resolution: of the model; None for that of the records, or of the first square clip that is
+        readable, which is said.
 
     Raises:
       FileNotFoundError, NotADirectoryError: about the folder.
@@ -147,6 +152,19 @@ def open_data(
         "scaling": f"square frames of other sizes are scaled to {side} px with Pillow's Lanczos",
     }
     return EvaluationData(VideoClips(sources, side), description)
+
+
+def configured_data(data_config: ConfigDict, resolution: int) -> EvaluationData:
+    """Opens the evaluation split that a config names.
+
+    Args:
+      data_config: see `build_clips`.
+
+    Raises:
+      FileNotFoundError, ValueError: as of `build_clips`.
+    """
+    clips = build_clips(data_config, resolution, "eval")
+    return EvaluationData(clips, describe_origin(clips), _dataset_of(clips))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,15 +225,10 @@ def _open_records(path: pathlib.Path, split: str | None, resolution: int | None)
             f"the records in {path} are of {clips.resolution} px, and {resolution} px are wanted; "
             f"run `liax prepare --resolution {resolution}` into another folder"
         )
-    listing = [
-        [entry.name, entry.num_frames, entry.source, entry.box, entry.start, entry.end]
-        for entry in clips.entries
-    ]
-    description = {"kind": "records", "split": chosen, "files": digest(listing)}
-    return EvaluationData(clips, description, dataset_of(clips))
+    return EvaluationData(clips, describe_origin(clips), _dataset_of(clips))
 
 
-def dataset_of(clips: ClipSet) -> str:
+def _dataset_of(clips: ClipSet) -> str:
     """The data set that all clips of records say they are from, or ""."""
     entries = clips.entries if isinstance(clips, RecordClips) else ()
     names = {entry.dataset for entry in entries}
@@ -239,14 +252,22 @@ def _chosen_split(path: pathlib.Path, split: str | None, splits: Sequence[str]) 
 
 
 def _side_of_first(sources: Sequence[ClipSource]) -> int:
-    """Height of the first clip's frames that can be read."""
+    """Side of the first clip whose frames can be read and are square; the others fail later."""
     reasons = []
     for source in sources:
+        what = f"clip {source.name!r}"
         try:
-            return int(next(iter(source.read())).shape[0])
-        except VideoError as error:
+            frame = next(iter(source.read()), None)
+            if frame is None:
+                raise ClipError(f"{what} holds no frames")
+            side = int(frame.shape[0])
+            fitted(frame, side, what)
+        except (VideoError, OSError, ClipError) as error:
             reasons.append(str(error))
-    raise EvaluationError(f"none of the clips can be read; the first: {reasons[0]}")
+            continue
+        logger.info("frames are compared at %d px, the size of %s (see --resolution)", side, what)
+        return side
+    raise EvaluationError(f"none of the clips can be read and is square; the first: {reasons[0]}")
 
 
 def _length(source: ClipSource) -> int:

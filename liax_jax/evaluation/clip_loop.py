@@ -11,6 +11,7 @@ from liax_jax import runtime
 from liax_jax.data.records import RecordsError
 from liax_jax.data.video_io import VideoError
 from liax_jax.evaluation.errors import ClipError, EvaluationError
+from liax_jax.evaluation.program import MADE_WITH, made_with
 from liax_jax.evaluation.run_folder import RunFolder
 from liax_jax.log import logger
 
@@ -40,6 +41,8 @@ class Task:
 def run_tasks(folder: RunFolder, tasks: Sequence[Task], *, progress: bool) -> Failures:
     """Runs the tasks that are not done yet, and keeps each result in the folder.
 
+    A line says with which versions and on which device it was made: a run may go on elsewhere.
+
     Args:
       folder: its names are the tasks'.
       progress: show a bar with rate and time left.
@@ -68,7 +71,8 @@ def run_tasks(folder: RunFolder, tasks: Sequence[Task], *, progress: bool) -> Fa
             bar.set_postfix_str(f"clip {len(folder.entries) + len(failures) + 1}/{len(tasks)}")
             before = bar.n
             try:
-                folder.add(*task.work(bar.update))
+                entry, arrays = task.work(bar.update)
+                folder.add({**entry, MADE_WITH: made_with()}, arrays)
             except _CLIP_ERRORS as error:
                 reason = " ".join(str(error).split())
                 if f"clip {task.name!r}" not in reason:

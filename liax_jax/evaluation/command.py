@@ -8,12 +8,11 @@ import jax
 from ml_collections import ConfigDict
 
 from liax_jax import runtime
-from liax_jax.data.pipeline import build_clips
 from liax_jax.evaluation import report
 from liax_jax.evaluation.clip_data import (
     EvaluationData,
     FirstClips,
-    dataset_of,
+    configured_data,
     open_data,
 )
 from liax_jax.evaluation.errors import ClipsFailed, EvaluationError
@@ -57,7 +56,9 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
             model.config.resolution,
             out_dir=out,
             context=context,
-            batch_sizes=options.batch_sizes,
+            batch_sizes=(
+                speed.DEFAULT_BATCH_SIZES if options.batch_sizes is None else options.batch_sizes
+            ),
             progress=options.progress,
         )
         logger.info("results are in %s", out)
@@ -124,8 +125,7 @@ def _open_clips(options: EvaluateOptions, resolution: int | None) -> EvaluationD
     else:
         assert options.config is not None
         side = resolution or options.config.model.resolution
-        clips = build_clips(options.config.data, side, "eval")
-        data = EvaluationData(clips, {"kind": options.config.data.kind}, dataset_of(clips))
+        data = configured_data(options.config.data, side)
     if options.max_clips is not None and options.max_clips < len(data.clips):
         data = dataclasses.replace(data, clips=FirstClips(data.clips, options.max_clips))
     return data
@@ -138,8 +138,14 @@ def _open_metrics(
         return {}, {}
     store = WeightsStore(options.weights)
     metrics, left_out = build_metrics(options.metrics or METRICS, store, resolution)
-    identity = metrics.get("identity")
-    if options.face_model is not None and isinstance(identity, IdentityMetric):
+    if options.face_model is not None:
+        identity = metrics.get("identity")
+        if not isinstance(identity, IdentityMetric):
+            reason = left_out.get("identity", "--metrics doesn't name it")
+            raise EvaluationError(
+                "--face_model is for the identity distance, which isn't computed "
+                f"({reason}); leave --face_model out, or see to that"
+            )
         metrics["identity"] = identity.with_face_model(options.face_model)
     if left_out:
         logger.info("metrics left out: %s; the reasons follow the table", ", ".join(left_out))

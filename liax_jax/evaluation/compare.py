@@ -10,9 +10,11 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from liax_jax.evaluation.bootstrap import DEFAULT, BootstrapOptions, mean_interval
+from liax_jax.evaluation.bootstrap import DEFAULT, FEW_CLIPS, BootstrapOptions, mean_interval
+from liax_jax.evaluation.differences import differences
 from liax_jax.evaluation.errors import EvaluationError, some_of
-from liax_jax.evaluation.run_folder import RESULTS_NAME, RUN_NAME, differences
+from liax_jax.evaluation.run_folder import PROGRAM, RESULTS_NAME, RUN_NAME
+from liax_jax.evaluation.summary import frames_scored
 from liax_jax.evaluation.text_table import number
 
 # Of a protocol, what may differ between runs whose clips can be compared all the same: clips are
@@ -61,8 +63,9 @@ def compare(
     Returns:
       JSON: "runs", "protocol", "clips" (how many are compared), "only_in_a", "only_in_b",
       "interval" (how it is made), "metrics": name to "a", "b", "difference" (b − a, means over
-      clips), "interval", "verdict" ("equal" to rounding), "clips", "better_in_b" (clips) and
-      "most_different"; "sets"; and "not_compared": metric to the reason.
+      clips), "interval", "verdict" ("equal" to rounding), "clips", "frames" (scored in each run),
+      "better_in_b" (clips) and "most_different"; "sets"; "not_compared": metric to the reason; and
+      "warnings".
 
     Raises:
       EvaluationError: other protocols, sizes or frames, or no clip in common.
@@ -99,7 +102,27 @@ def compare(
         "metrics": metrics,
         "sets": _sets(a, b, not_compared),
         "not_compared": not_compared,
+        "warnings": _warnings(a, b, len(common), metrics),
     }
+
+
+def _warnings(
+    a: Mapping[str, Any], b: Mapping[str, Any], common: int, metrics: Mapping[str, Any]
+) -> list[str]:
+    """What makes the comparison worth less than it looks."""
+    lines = []
+    if common < FEW_CLIPS:
+        lines.append(f"only {common} clips are compared; so few make intervals too narrow")
+    for name, found in metrics.items():
+        in_a, in_b = found["frames"]["a"], found["frames"]["b"]
+        if in_a != in_b:
+            lines.append(
+                f"{name} has a score for {in_a} frames in a and for {in_b} in b, on the clips "
+                "compared; the means are over different frames"
+            )
+    if a.get(PROGRAM) != b.get(PROGRAM):
+        lines.append("the runs were scored by different versions of this program")
+    return lines
 
 
 def _check_protocols(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
@@ -153,6 +176,10 @@ def _paired(
     both = [(clip, a, b) for clip, a, b in pairs if a is not None and b is not None]
     if not both:
         return None
+    frames = {
+        run: sum(frames_scored(clips[clip], name) for clip in common)
+        for run, clips in (("a", clips_a), ("b", clips_b))
+    }
     changes = [b - a for _, a, b in both]
     interval = mean_interval(changes, options=options)
     higher = about["higher_is_better"]
@@ -168,6 +195,7 @@ def _paired(
         "interval": interval,
         "verdict": "equal" if max(map(abs, changes)) <= rounding else _verdict(interval, higher),
         "clips": len(both),
+        "frames": frames,
         "better_in_b": None if higher is None else sum((c > 0) == higher for c in changes if c),
         "decimals": about["decimals"],
         "most_different": [
@@ -250,4 +278,5 @@ def format_comparison(result: Mapping[str, Any]) -> str:
     for run in ("a", "b"):
         if missing := result[f"only_in_{run}"]:
             remarks.append(f"{len(missing)} clips only in {run}: {some_of(missing)}")
+    remarks += [f"warning: {text}" for text in result["warnings"]]
     return "\n".join(lines + ([""] + remarks if remarks else []))

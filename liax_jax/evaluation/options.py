@@ -27,6 +27,20 @@ PROTOCOLS = (
 )
 # Of these, the ones that other systems' frames can be scored by.
 _FOR_PREDICTIONS = (self_reenactment.NAME, cross_reenactment.NAME)
+_OF_CLIPS = tuple(name for name in PROTOCOLS if name != speed.NAME)
+_WITH_METRICS = (self_reenactment.NAME, cross_reenactment.NAME, video_editing.NAME)
+# Field to the protocols that heed it. Those that all heed aren't listed.
+_HEEDED_BY = {
+    **dict.fromkeys(("data", "split", "dataset", "batch_size", "max_clips"), _OF_CLIPS),
+    **dict.fromkeys(("metrics", "weights", "face_model", "videos"), _WITH_METRICS),
+    **dict.fromkeys(
+        ("pairs", "sources", "sources_per_clip", "seed", "motion"), (cross_reenactment.NAME,)
+    ),
+    "max_frames": tuple(name for name in _OF_CLIPS if name != traversal.NAME),
+    "edits": (video_editing.NAME,),
+    "batch_sizes": (speed.NAME,),
+}
+_FLAGS = {"edits": "edit"}
 _PATHS = (
     "workdir",
     "checkpoint",
@@ -44,7 +58,8 @@ _PATHS = (
 class EvaluateOptions:
     """What to evaluate, and how. See `evaluate.py --help`; None and "" are "not given".
 
-    Paths may be given as text.
+    What isn't given is as the config's `eval` says, or as the flag's help does. Paths may be given
+    as text.
     """
 
     config: ConfigDict | None = None
@@ -68,11 +83,11 @@ class EvaluateOptions:
     title: str = ""
     pairs: Path | None = None
     sources: Path | None = None
-    sources_per_clip: int = 2
-    seed: int = 0
-    motion: str = "relative"
+    sources_per_clip: int | None = None
+    seed: int | None = None
+    motion: str | None = None
     edits: dict[str, float] = dataclasses.field(default_factory=dict)
-    batch_sizes: Sequence[int] = speed.DEFAULT_BATCH_SIZES
+    batch_sizes: Sequence[int] | None = None
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -82,7 +97,8 @@ class EvaluateOptions:
 
 
 def check_options(options: EvaluateOptions) -> None:
-    """Refuses flags that contradict each other, before anything slow."""
+    """Refuses flags that contradict each other or that nothing heeds, before anything slow."""
+    _check_heeded(options)
     if options.predictions is not None:
         if options.checkpoint is not None:
             raise EvaluationError("--predictions and --checkpoint are both given; give one")
@@ -109,11 +125,35 @@ def check_options(options: EvaluateOptions) -> None:
         raise EvaluationError(
             f"--dataset {options.dataset}: there are published figures for {', '.join(DATASETS)}"
         )
-    if options.edits and options.protocol != video_editing.NAME:
-        raise EvaluationError(f"--edit is for --protocol {video_editing.NAME}")
     if options.protocol == video_editing.NAME and not options.edits:
         raise EvaluationError("--protocol video_editing needs --edit NAME=VALUE or INDEX=VALUE")
-    if options.protocol != cross_reenactment.NAME:
-        for name in ("pairs", "sources"):
-            if getattr(options, name) is not None:
-                raise EvaluationError(f"--{name} is for --protocol {cross_reenactment.NAME}")
+
+
+def _check_heeded(options: EvaluateOptions) -> None:
+    """A flag that would be ignored is a mistake."""
+    for name, protocols in _HEEDED_BY.items():
+        if options.protocol not in protocols and _is_given(options, name):
+            raise EvaluationError(
+                f"--{_FLAGS.get(name, name)} is for --protocol {' or '.join(protocols)}; "
+                f"{options.protocol} makes no use of it: leave it out"
+            )
+    if options.split is not None and options.data is None:
+        raise EvaluationError(
+            "--split is of --data, which isn't given; the split of a config's data is "
+            "--config.data.eval_split"
+        )
+    for name in ("seed", "sources_per_clip"):
+        if options.pairs is not None and _is_given(options, name):
+            raise EvaluationError(
+                f"--{name} is of a draw of pairs, and --pairs names them; give one of the two"
+            )
+    if options.motion is not None and options.predictions is not None:
+        raise EvaluationError(
+            "--motion says how a model moves its sources; leave it out with --predictions"
+        )
+
+
+def _is_given(options: EvaluateOptions, name: str) -> bool:
+    """Whether something is asked for; `--novideos` is heeded where there are no videos anyway."""
+    value = getattr(options, name)
+    return value is not None and value is not False and value not in ("", (), [], {})

@@ -1,10 +1,12 @@
 """Which source is moved by which clip, in cross-reenactment."""
 
+import collections
 import csv
 import dataclasses
+import io
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from liax_jax.data.clips import IMAGE_SUFFIXES, ClipSet
 from liax_jax.data.mixture import clip_identities
 from liax_jax.evaluation.clip_data import Stills
 from liax_jax.evaluation.errors import EvaluationError, some_of
+
+DEFAULT_PER_CLIP, DEFAULT_SEED = 2, 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +38,29 @@ def names_without_endings(
 
     Pictures that differ in their ending alone (a.png, a.jpg) are left out.
     """
-    paths = [pathlib.PurePath(name) for name in stills.names]
-    stems = [str(path.with_suffix("")) for path in paths]
+    short_of = {number: short for short, number in _short_names(stills.names).items()}
     return {
-        name: [f"{stems[pair.source]}__{clips.names[pair.driving]}"]
+        name: [f"{short_of[pair.source]}__{clips.names[pair.driving]}"]
         for pair, name in zip(pairs, pair_names(pairs, stills, clips), strict=True)
-        if paths[pair.source].suffix.lower() in IMAGE_SUFFIXES
-        and stems.count(stems[pair.source]) == 1
+        if pair.source in short_of
     }
+
+
+def _short_names(names: Sequence[str]) -> dict[str, int]:
+    """Names of pictures without their ending, to their numbers; those of several are left out."""
+    shorts = [_without_ending(name) for name in names]
+    count = collections.Counter(shorts)
+    return {
+        short: number
+        for number, (short, name) in enumerate(zip(shorts, names, strict=True))
+        if short != name and count[short] == 1
+    }
+
+
+def _without_ending(name: str) -> str:
+    """The name of a picture without its ending; any other as it is."""
+    path = pathlib.PurePath(name)
+    return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def draw_pairs(stills: Stills, clips: ClipSet, per_clip: int, seed: int) -> list[Pair]:
@@ -68,20 +87,29 @@ def draw_pairs(stills: Stills, clips: ClipSet, per_clip: int, seed: int) -> list
     return pairs
 
 
+def pairs_table(pairs: Sequence[Pair], stills: Stills, clips: ClipSet) -> str:
+    """The pairs as a CSV file that `read_pairs` takes."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("source", "driving"))
+    rows.writerows((stills.names[pair.source], clips.names[pair.driving]) for pair in pairs)
+    return text.getvalue()
+
+
 def read_pairs(path: str | os.PathLike[str], stills: Stills, clips: ClipSet) -> list[Pair]:
     """Reads pairs from a CSV file with the columns source and driving, by name.
 
-    Names of pictures may be given without their ending.
+    Names of pictures may be given without their ending, where that leaves no doubt.
 
     Raises:
       FileNotFoundError: no such file.
-      EvaluationError: another form, or a name that isn't there or occurs twice; says in which line.
+      EvaluationError: another form, a name that isn't there or may be of several pictures, or a
+        pair that occurs twice; says in which line.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; --pairs names a CSV file")
-    sources = {name: i for i, name in enumerate(stills.names)}
-    sources = {pathlib.PurePath(name).stem: i for name, i in sources.items()} | sources
+    sources = _short_names(stills.names) | {name: i for i, name in enumerate(stills.names)}
     drivings = {name: i for i, name in enumerate(clips.names)}
     pairs: list[Pair] = []
     try:
@@ -96,10 +124,10 @@ def read_pairs(path: str | os.PathLike[str], stills: Stills, clips: ClipSet) -> 
                 for column, known in (("source", sources), ("driving", drivings)):
                     name = (row[column] or "").strip()
                     if name not in known:
-                        some = some_of(list(known))
+                        several = [n for n in stills.names if _without_ending(n) == name]
                         raise EvaluationError(
-                            f"{path}, line {rows.line_num}: there is no {column} {name!r}; there "
-                            f"are {some}"
+                            f"{path}, line {rows.line_num}: "
+                            + _unknown(column, name, known, several if column == "source" else ())
                         )
                     found.append(known[name])
                 pair = Pair(*found)
@@ -111,3 +139,10 @@ def read_pairs(path: str | os.PathLike[str], stills: Stills, clips: ClipSet) -> 
     if not pairs:
         raise EvaluationError(f"{path}: holds no pairs")
     return pairs
+
+
+def _unknown(column: str, name: str, known: Iterable[str], several: Sequence[str]) -> str:
+    """What to say of a name that isn't known, or is of several pictures but for their ending."""
+    if several:
+        return f"{column} {name!r} may be {' or '.join(several)}; give the ending"
+    return f"there is no {column} {name!r}; there are {some_of(list(known))}"

@@ -10,6 +10,8 @@ from liax_jax.evaluation.errors import EvaluationError
 from liax_jax.evaluation.model import EvaluatedModel
 from liax_jax.evaluation.options import EvaluateOptions
 from liax_jax.evaluation.pairs import (
+    DEFAULT_PER_CLIP,
+    DEFAULT_SEED,
     draw_pairs,
     names_without_endings,
     pair_names,
@@ -99,7 +101,12 @@ class ProtocolRun:
         pairs = (
             read_pairs(options.pairs, stills, clips)
             if options.pairs
-            else draw_pairs(stills, clips, options.sources_per_clip, options.seed)
+            else draw_pairs(
+                stills,
+                clips,
+                _or_default(options.sources_per_clip, DEFAULT_PER_CLIP),
+                _or_default(options.seed, DEFAULT_SEED),
+            )
         )
         predictions = self._predictions(
             pair_names(pairs, stills, clips), names_without_endings(pairs, stills, clips)
@@ -114,7 +121,7 @@ class ProtocolRun:
             pairs,
             metrics=self.metrics,
             context=context,
-            motion=options.motion,
+            motion=_or_default(options.motion, cross_reenactment.DEFAULT_MOTION),
             panels=True,
             **self.scored,
         )
@@ -178,6 +185,10 @@ def _with_predictions(context: Context, predictions: Predictions) -> Context:
         notes=[*context.notes, *predictions.notes()],
         inputs=predictions.inputs(),
     )
+
+
+def _or_default(value: Any, default: Any) -> Any:
+    return default if value is None else value
 
 
 def _setting(options: EvaluateOptions, name: str, default: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from liax_jax.evaluation import plots
+from liax_jax.evaluation.bootstrap import FEW_CLIPS
 from liax_jax.evaluation.document import (
     Block,
     Bullets,
@@ -22,6 +23,7 @@ from liax_jax.evaluation.document import (
 )
 from liax_jax.evaluation.errors import explain_full_disk
 from liax_jax.evaluation.latex import latex_rows
+from liax_jax.evaluation.program import MADE_WITH
 from liax_jax.evaluation.published_results import (
     DATASETS,
     SOURCE,
@@ -91,6 +93,8 @@ def _about(results: Mapping[str, Any]) -> list[Block]:
         known = [f"{key} {_plain(value)}" for key, value in values.items() if value is not None]
         if known:
             lines.append(f"{title}: {'; '.join(known)}")
+    for made in results.get(MADE_WITH, ()):
+        lines.append(f"made with liax_jax {made['liax_jax']}, jax {made['jax']}; {made['device']}")
     return [Bullets(lines)]
 
 
@@ -148,7 +152,7 @@ def _figures(results: Mapping[str, Any]) -> list[Block]:
         Paragraph(
             f"Intervals: {intervals['method']}, {intervals['resamples']} resamples, seed "
             f"{intervals['seed']}; {protocol['clips']} clips."
-            + (" So few clips make them too narrow." if protocol["clips"] < 20 else "")
+            + (" So few clips make them too narrow." if protocol["clips"] < FEW_CLIPS else "")
         )
     )
     return blocks

@@ -4,6 +4,7 @@
     clips.jsonl       a line per finished clip, in the order of the data
     clips/NAME.npz    of each: the scores of its frames, and what set metrics collected
     results.json, table.txt, report.*, rows.tex, frames/, plots/, videos/
+    pairs.csv         of cross-reenactment, from its beginning
 
 A clip counts as done when its line is there, which is written after its arrays and its video.
 """
@@ -20,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from liax_jax.evaluation.differences import differences
 from liax_jax.evaluation.errors import EvaluationError, unwritable
 from liax_jax.log import logger
 
 RUN_NAME, LINES_NAME, RESULTS_NAME = "run.json", "clips.jsonl", "results.json"
-MEAN_PICTURE = "mean_alpha.png"
-# What is made of the clips at the end. None of it may stand beside clips that it doesn't describe.
+MEAN_PICTURE, PAIRS_NAME = "mean_alpha.png", "pairs.csv"
+# What is made of all clips together. None of it may stand beside clips that it doesn't describe.
 _SUMMARY_FILES = (
     RESULTS_NAME,
     "table.txt",
@@ -33,12 +35,15 @@ _SUMMARY_FILES = (
     "report.html",
     "rows.tex",
     MEAN_PICTURE,
+    PAIRS_NAME,
 )
 _SUMMARY_FOLDERS = ("plots",)
 _CLIP_FOLDERS = ("clips", "frames", "videos", "pictures")
 
 # Of a description: clip to a hash of what that clip's results alone depend on.
 INPUTS = "inputs"
+# Of a description: what a newer checkpoint changes, and the version of the code that scores.
+MODEL, PROGRAM = "model", "program"
 
 Description = Mapping[str, Any]
 
@@ -52,14 +57,16 @@ class RunFolder:
         description, they are not mixed: see `start_anew`. Of what stands under `INPUTS`, a change
         concerns the clips of that name alone, which are evaluated again.
       names: of all clips, in order.
-      start_anew: remove the clips of another description, and say so, rather than raise.
+      start_anew: remove the clips of another model, and say so, rather than raise; where anything
+        else of the description differs, raise all the same.
       restart: remove all clips that are there in any case.
 
     Attributes:
       entries: the line of each finished clip, by name.
 
     Raises:
-      EvaluationError: the folder can't be written to, is in use, or holds something else.
+      EvaluationError: the folder can't be written to, is in use, or holds something else: clips of
+        another description, or files that no evaluation has made.
     """
 
     def __init__(
@@ -96,22 +103,14 @@ class RunFolder:
         self._lock.close()
 
     def _open(self, start_anew: bool, restart: bool) -> None:
+        self._refuse_foreign()
         lines = self.path / LINES_NAME
         before = self._description_before()
         same = _common(before) == _common(self.description)
         if not same and not (lines.exists() and lines.stat().st_size):
             before = None  # no clip was finished: there is nothing to be lost or mixed
-        different = differences(_common(before), _common(self.description))
-        if before is not None and not same and not (restart or start_anew):
-            raise EvaluationError(
-                f"{self.path} holds an evaluation of other settings ({different}); choose another "
-                "--out, or replace it with --restart"
-            )
-        if before is not None and not same and start_anew and not restart:
-            logger.info(
-                "%s held an evaluation of other settings (%s); starting anew", self.path, different
-            )
-        self._refuse_foreign_folders()
+        if before is not None and not same and not restart:
+            self._refuse_other_settings(before, start_anew)
         self._remove(_SUMMARY_FILES, _SUMMARY_FOLDERS)
         if same and not restart:
             entries = _read_lines(lines, self.names, self._arrays_path)
@@ -125,7 +124,7 @@ class RunFolder:
                 self.write_lines()
                 self._write_description()
         else:
-            self._remove((RUN_NAME, LINES_NAME), _CLIP_FOLDERS)
+            self._remove((LINES_NAME, RUN_NAME), _CLIP_FOLDERS)
             self._write_description()
         # Without lines that were cut short or whose arrays are missing.
         self.write_lines()
@@ -134,27 +133,45 @@ class RunFolder:
         self.write(RUN_NAME, json.dumps(self.description, indent=2) + "\n")
 
     def _description_before(self) -> Any:
-        """What the folder holds clips of; {} where that isn't known, None where it holds none."""
+        """What the folder holds clips of; {} where that can't be read, None where it holds none."""
         try:
             return json.loads((self.path / RUN_NAME).read_text())
         except FileNotFoundError:
-            return {} if (self.path / LINES_NAME).exists() else None
+            return None
         except ValueError:
             return {}
 
-    def _refuse_foreign_folders(self) -> None:
-        """Folders that an evaluation would replace are its own only where it has left run.json."""
+    def _refuse_other_settings(self, before: Any, start_anew: bool) -> None:
+        """Raises, saying what differs; where `start_anew` allows another model, says so alone."""
+        before, now = _common(before), _common(self.description)
+        different = differences(before, now)
+        if start_anew and before and _without(before, MODEL) == _without(now, MODEL):
+            logger.info(
+                "%s held an evaluation of another model (%s); starting anew", self.path, different
+            )
+            return
+        same_settings = before and _without(before, PROGRAM) == _without(now, PROGRAM)
+        what = "by a program that scores otherwise" if same_settings else "of other settings"
+        raise EvaluationError(
+            f"{self.path} holds an evaluation {what} ({different}); choose another --out, or "
+            "replace it with --restart"
+        )
+
+    def _refuse_foreign(self) -> None:
+        """What an evaluation would replace is its own only where it has left run.json."""
         if (self.path / RUN_NAME).exists():
             return
-        for name in (*_SUMMARY_FOLDERS, *_CLIP_FOLDERS):
-            if (self.path / name).exists():
+        for name in (*_SUMMARY_FILES, LINES_NAME, *_SUMMARY_FOLDERS, *_CLIP_FOLDERS):
+            path = self.path / name
+            if path.exists():
+                kind = "folder" if path.is_dir() else "file"
                 raise EvaluationError(
-                    f"{self.path} is no evaluation and has a folder {name!r}, which an evaluation "
-                    "would write to; choose another --out"
+                    f"{self.path} holds no evaluation of clips, but a {kind} {name!r}, which an "
+                    "evaluation would replace; choose another --out"
                 )
 
     def _remove(self, files: Sequence[str], folders: Sequence[str]) -> None:
-        # Folders first: while run.json is there, it is known whose they are.
+        # Folders first, and run.json last: while it is there, it is known whose they are.
         for name in folders:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in files:
@@ -228,9 +245,11 @@ def write_whole(path: pathlib.Path, text: str) -> None:
 
 def _common(description: Any) -> Any:
     """What all clips depend on; None stays None."""
-    if not description:
-        return description
-    return {key: value for key, value in description.items() if key != INPUTS}
+    return _without(description, INPUTS) if description else description
+
+
+def _without(description: Description, left_out: str) -> Description:
+    return {key: value for key, value in description.items() if key != left_out}
 
 
 def _locked(folder: pathlib.Path) -> Any:
@@ -271,34 +290,6 @@ def _read_lines(
         if name in known and arrays_path(name).exists():
             entries[name] = entry
     return entries
-
-
-def differences(before: Any, now: Any, prefix: str = "") -> str:
-    """What differs between two descriptions, in words."""
-    if not before:
-        return "it doesn't say of what"
-    found = [
-        f"{name} {_short(old)} there, {_short(new)} now"
-        for name, old, new in _differing(before, now, prefix)
-    ]
-    return "; ".join(found[:6]) + ("; …" if len(found) > 6 else "")
-
-
-def _differing(before: Any, now: Any, name: str) -> list[tuple[str, Any, Any]]:
-    if before == now:
-        return []
-    if not (isinstance(before, dict) and isinstance(now, dict)):
-        return [(name, before, now)]
-    found = []
-    for key in sorted(before.keys() | now.keys()):
-        below = f"{name}.{key}" if name else key
-        found += _differing(before.get(key), now.get(key), below)
-    return found
-
-
-def _short(value: Any) -> str:
-    text = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "…"
 
 
 def digest(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,19 @@ import numpy as np
 from liax_jax.data.clips import ClipSet
 from liax_jax.evaluation import bootstrap
 from liax_jax.evaluation.clip_loop import Failures
-from liax_jax.evaluation.run_folder import INPUTS, RESULTS_NAME, RunFolder, digest
+from liax_jax.evaluation.errors import some_of
+from liax_jax.evaluation.program import MADE_WITH, scoring_version
+from liax_jax.evaluation.run_folder import (
+    INPUTS,
+    MODEL,
+    PROGRAM,
+    RESULTS_NAME,
+    RunFolder,
+    digest,
+)
 from liax_jax.evaluation.scoring import FLOORS, Metrics, frame_metric_names, set_distance
 from liax_jax.evaluation.text_table import format_table
-from liax_jax.metrics import MetricInputError, SetMetric
+from liax_jax.metrics import FrameMetric, MetricInputError, SetMetric
 
 Scores = dict[str, float | None]
 Entry = Mapping[str, Any]
@@ -65,7 +74,8 @@ class Context:
         return {
             **({INPUTS: dict(self.inputs)} if self.inputs else {}),
             "protocol": dict(protocol),
-            "model": {key: value for key, value in self.model.items() if key not in passed_over},
+            PROGRAM: scoring_version(protocol["name"]),
+            MODEL: {key: value for key, value in self.model.items() if key not in passed_over},
             "data": {**self.data, **describe_clips(clips)},
             "metrics": {
                 name: {key: about[key] for key in ("convention", "weights")}
@@ -106,13 +116,13 @@ def clip_values(
     weighted: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """One metric of the clips that have a value, and their numbers of scored frames."""
-    pairs = [(get(entry).get(name), _frames(entry, name)) for entry in entries]
+    pairs = [(get(entry).get(name), frames_scored(entry, name)) for entry in entries]
     found = [(value, frames) for value, frames in pairs if value is not None]
     values = np.array([value for value, _ in found], np.float64)
     return values, np.array([frames for _, frames in found], np.float64) if weighted else None
 
 
-def _frames(entry: Entry, name: str) -> int:
+def frames_scored(entry: Entry, name: str) -> int:
     """How many frames of a clip have a score."""
     return entry.get("frames_scored", {}).get(name, entry["frames"])
 
@@ -165,9 +175,11 @@ def summarise(
     """The content of results.json.
 
     Returns:
-      "protocol" (name and conventions), "model", "data", "mean" (over clips, of each clip's mean
-      over frames), "floors", "intervals", "sets" (one number over all frames), "mean_over_frames",
-      "mean_without_first_frame" (where it makes sense), "left_out", "failed", "notes" and "clips".
+      "protocol" (name and conventions), "model", "data", "program" (version of the code that
+      scores), "made_with" (versions and device; several where a run went on elsewhere), "mean"
+      (over clips, of each clip's mean over frames), "floors", "intervals", "sets" (one number over
+      all frames), "mean_over_frames", "mean_without_first_frame" (where it makes sense),
+      "left_out", "failed", "notes" and "clips".
       A metric without a value is None.
     """
     names = frame_metric_names(metrics)
@@ -175,7 +187,7 @@ def summarise(
     frames = sum(entry["frames"] for entry in entries)
     about = {}
     for name, metric in metrics.items():
-        scored = frames if name in sets else sum(_frames(entry, name) for entry in entries)
+        scored = frames if name in sets else sum(frames_scored(entry, name) for entry in entries)
         about[name] = {**metric.describe(scored), "decimals": metric.decimals}
     groups = {
         "mean_over_frames": _group(entries, names, floors, _whole, weighted=True),
@@ -192,6 +204,8 @@ def summarise(
         },
         "model": dict(context.model),
         "data": dict(context.data),
+        PROGRAM: scoring_version(protocol["name"]),
+        MADE_WITH: _distinct(entry[MADE_WITH] for entry in entries if MADE_WITH in entry),
         "title": context.title,
         "dataset": context.dataset,
         **_group(entries, names, floors, _whole),
@@ -203,6 +217,35 @@ def summarise(
         "notes": list(context.notes),
         "clips": list(entries),
     }
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    """Each value once, in order."""
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def _unscored(entries: Sequence[Entry], metrics: Metrics) -> list[str]:
+    """What metrics of each frame didn't score, in words: without it their means look complete."""
+    notes = []
+    for name in frame_metric_names(metrics):
+        total = sum(entry["frames"] for entry in entries)
+        # A sequence's metric leaves its first frames out in every clip, as its convention says.
+        left_out = total - sum(frames_scored(entry, name) for entry in entries)
+        if left_out and isinstance(metrics[name], FrameMetric):
+            notes.append(
+                f"{name}: {left_out} of {total} frames have no score; its means are over the other "
+                f"{total - left_out}"
+            )
+        without = [entry["name"] for entry in entries if entry.get(name) is None]
+        if without:
+            notes.append(
+                f"{name}: {len(without)} of {len(entries)} clips have no value: {some_of(without)}"
+            )
+    return notes
 
 
 def finish(
@@ -229,6 +272,7 @@ def finish(
             except MetricInputError as error:
                 sets[name] = None
                 notes.append(str(error))
+    notes += _unscored(entries, metrics)
     context = dataclasses.replace(context, notes=notes)
     results = summarise(entries, metrics, protocol, context, sets, failures)
     table = format_table(results)

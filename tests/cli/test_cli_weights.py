@@ -37,6 +37,24 @@ def test_import_then_list(vgg19, tmp_path, capsys, monkeypatch):
     assert params["conv5_1"]["kernel"].shape == (3, 3, 512, 512)
 
 
+def test_a_damaged_file_is_listed_and_the_others_too(vgg19, tmp_path, capsys):
+    folder = tmp_path / "kept"
+    assert main(["weights", "import", "vgg19", str(vgg19), "--folder", str(folder)]) == 0
+    (folder / "lpips_alex.safetensors").write_bytes(b"cut short")
+    tensors = {"x": np.zeros(1, np.float32)}
+    write_weights(folder / "inception.safetensors", tensors, '{"model": "another file of ours"}')
+    capsys.readouterr()
+    assert main(["weights", "list", "--folder", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    path = folder / "lpips_alex.safetensors"
+    assert f"lpips_alex: DAMAGED ({path} is not a readable safetensors file: " in printed
+    path = folder / "inception.safetensors"
+    assert f"inception: DAMAGED ({path} doesn't say what it was made of) (metric fid)" in printed
+    assert "then     liax weights import inception FILE --overwrite\n" in printed
+    assert "vgg19: there" in printed and "arcface: MISSING" in printed
+    assert "then     liax weights import arcface FILE\n" in printed
+
+
 def test_errors_are_one_line_and_status_2(vgg19, tmp_path, capsys):
     folder = tmp_path / "kept"
     assert main(["weights", "import", "inception", str(vgg19), "--folder", str(folder)]) == 2

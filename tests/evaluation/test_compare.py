@@ -2,12 +2,14 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from liax_jax.cli import main
 from liax_jax.evaluation import Context, EvaluationError
 from liax_jax.evaluation.compare import compare
+from liax_jax.metrics import FRAME_METRICS, FrameMetric
 from tests.evaluation.constructed import constructed_fns, evaluate, moving_clips
 
 
@@ -89,6 +91,51 @@ def test_clips_of_one_run_only_are_named(tmp_path, capsys):
     assert "1 clips only in a: clip0" in printed and "b is better" in printed
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == result
+
+
+LIT = FrameMetric(
+    name="lit",
+    higher_is_better=True,
+    convention="brightness of frames that aren't dark",
+    decimals=3,
+    against="source",
+    prepare_source=lambda _, source: source,
+    apply=lambda _, images, __: jnp.where(
+        images.mean((1, 2, 3)) > 0.4, images.mean((1, 2, 3)), jnp.nan
+    ),
+)
+
+
+def test_few_clips_and_other_numbers_of_scored_frames_are_warned_of(tmp_path, capsys):
+    metrics = {**FRAME_METRICS, "lit": LIT}
+    for clips, few in ((20, False), (3, True)):
+        made = moving_clips((3,) * clips)
+        for video in made.videos:
+            # 0.42 of full brightness, then 0.62: b, darker by 0.04, has no score for the former.
+            video[:] = np.array([108, 158, 158], np.uint8)[:, None, None, None]
+        a, b = tmp_path / f"a{clips}", tmp_path / f"b{clips}"
+        make(a, 0.0, clips=made, metrics=metrics)
+        make(b, 0.08, clips=made, metrics=metrics)
+        result = compare(a, b)
+        assert result["metrics"]["l1"]["frames"] == {"a": 3 * clips, "b": 3 * clips}
+        assert result["metrics"]["lit"]["frames"] == {"a": 3 * clips, "b": 2 * clips}
+        first = [f"only {clips} clips are compared; so few make intervals too narrow"]
+        assert result["warnings"] == few * first + [
+            f"lit has a score for {3 * clips} frames in a and for {2 * clips} in b, on the clips "
+            "compared; the means are over different frames"
+        ]
+    assert main(["compare", str(a), str(b)]) == 0
+    assert "warning: only 3 clips are compared" in capsys.readouterr().out
+
+
+def test_runs_scored_by_different_programs_are_warned_of(tmp_path):
+    for name in "ab":
+        make(tmp_path / name, 0.08)
+    path = tmp_path / "b" / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"program": "older"}))
+    warnings = compare(tmp_path / "a", tmp_path / "b")["warnings"]
+    assert "the runs were scored by different versions of this program" in warnings
+    assert len(compare(tmp_path / "a", tmp_path / "a")["warnings"]) == 1
 
 
 def test_other_data_or_protocols_are_refused(tmp_path, capsys):

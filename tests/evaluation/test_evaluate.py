@@ -95,8 +95,6 @@ def test_its_own_videos_as_predictions(folder, own, tmp_path):
         ({"predictions": "p", "out": "o"}, "--predictions needs --data"),
         ({"predictions": "p", "checkpoint": "model"}, "both given"),
         ({"predictions": "p", "data": "d", "protocol": "sparsity"}, "needs a model"),
-        ({"checkpoint": "m", "data": "d", "edits": {"1": 0.2}}, "--edit is for"),
-        ({"checkpoint": "m", "data": "d", "pairs": "x"}, "--pairs is for"),
         ({"checkpoint": "m", "data": "d", "resolution": 64}, "--resolution is for --predictions"),
         ({"checkpoint": "m", "data": "d", "batch_size": 0}, "--batch_size has to be at least 1"),
         ({"checkpoint": "m", "data": "d", "dataset": "ffhq"}, "published figures for voxcelebhq"),
@@ -108,6 +106,71 @@ def test_wrong_flags_are_told_before_anything_is_read(options, message):
     options = {k: Path(v) if k in paths else v for k, v in options.items()}
     with pytest.raises(EvaluationError, match=message):
         evaluate(EvaluateOptions(**options))
+
+
+SELF, CROSS, EDITING = "self_reenactment", "cross_reenactment", "video_editing"
+EDIT = {"edits": {"1": 0.2}}
+
+
+@pytest.mark.parametrize(
+    ("protocols", "options"),
+    [
+        ((SELF, "sparsity", "traversal", "speed", EDITING), {"pairs": "x"}),
+        ((SELF, "sparsity", "traversal", "speed", EDITING), {"sources": "x"}),
+        ((SELF, "sparsity", "traversal", "speed", EDITING), {"sources_per_clip": 2}),
+        ((SELF, "sparsity", "traversal", "speed", EDITING), {"seed": 0}),
+        ((SELF, "sparsity", "traversal", "speed", EDITING), {"motion": "relative"}),
+        ((SELF, "sparsity", "traversal", "speed", CROSS), EDIT),
+        ((SELF, "sparsity", "traversal", CROSS, EDITING), {"batch_sizes": (1, 4, 16)}),
+        (("traversal", "speed"), {"max_frames": 9}),
+        (("sparsity", "traversal", "speed"), {"metrics": ("l1",)}),
+        (("sparsity", "traversal", "speed"), {"weights": "w"}),
+        (("sparsity", "traversal", "speed"), {"face_model": "f"}),
+        (("sparsity", "traversal", "speed"), {"videos": True}),
+        (("speed",), {"data": "d"}),
+        (("speed",), {"max_clips": 2}),
+    ],
+)
+def test_flags_that_a_protocol_does_not_heed_are_refused_by_name(protocols, options):
+    (name,) = options
+    for protocol in protocols:
+        given = {"checkpoint": "m", "out": "o", "protocol": protocol}
+        given |= {"data": "d"} if protocol != "speed" else {}
+        given |= EDIT if protocol == EDITING else {}
+        said = f"--{name.removesuffix('s') if name == 'edits' else name} is for --protocol .*; "
+        with pytest.raises(EvaluationError, match=f"{said}{protocol} makes no use of it"):
+            evaluate(EvaluateOptions(**given | options))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"checkpoint": "m", "split": "val"}, "--split is of --data.*--config.data.eval_split"),
+        (
+            {"checkpoint": "m", "data": "d", "protocol": CROSS, "pairs": "p", "seed": 0},
+            "--seed is of a draw of pairs, and --pairs names them",
+        ),
+        (
+            {"predictions": "p", "data": "d", "protocol": CROSS, "motion": "absolute"},
+            "--motion says how a model moves",
+        ),
+    ],
+)
+def test_flags_that_another_flag_makes_void_are_refused(options, message):
+    with pytest.raises(EvaluationError, match=message):
+        evaluate(EvaluateOptions(**options, out="o"))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "reason"),
+    [(("l1",), "--metrics doesn't name it"), ((), "the weights of arcface are not in")],
+)
+def test_a_face_model_without_the_identity_distance_is_refused(folder, tmp_path, metrics, reason):
+    options = {"checkpoint": folder / "model", "data": folder / "data", "out": tmp_path / "out"}
+    options |= {"metrics": metrics, "weights": tmp_path, "face_model": tmp_path / "yunet.onnx"}
+    with pytest.raises(EvaluationError, match=rf"--face_model is for .* computed \({reason}"):
+        evaluate(EvaluateOptions(**options))
+    assert not (tmp_path / "out").exists()
 
 
 def test_missing_things_are_named(folder, tmp_path):
@@ -163,18 +226,20 @@ def test_a_bad_clip_ends_with_status_2_and_the_others_results(folder, tmp_path):
         evaluate(EvaluateOptions(**options, batch_size=4, progress=False, metrics=("l1",)))
 
 
-@pytest.mark.parametrize("protocol", ["cross_reenactment", "sparsity", "traversal", "speed"])
-def test_protocols_of_a_real_model(folder, tmp_path, protocol):
+@pytest.mark.parametrize(
+    ("protocol", "own"),
+    [
+        (CROSS, {"metrics": ["jitter"], "max_clips": 2, "sources_per_clip": 1, "batch_size": 4}),
+        ("sparsity", {"max_clips": 1, "max_frames": 4, "batch_size": 4, "videos": False}),
+        ("traversal", {"max_clips": 1, "batch_size": 4}),
+        ("speed", {"batch_sizes": (2,)}),
+    ],
+)
+def test_protocols_of_a_real_model(folder, tmp_path, protocol, own):
     options = {"checkpoint": folder / "model", "out": tmp_path, "protocol": protocol}
     if protocol != "speed":
         options["data"] = folder / "data"
-    results = evaluate(
-        EvaluateOptions(**options, **QUICK, max_clips=1, batch_sizes=(2,), sources_per_clip=1)
-        if protocol != "cross_reenactment"
-        else EvaluateOptions(
-            **options, **QUICK | {"metrics": ["jitter"]}, max_clips=2, sources_per_clip=1
-        )
-    )
+    results = evaluate(EvaluateOptions(**options, **own, progress=False))
     assert results["protocol"]["name"] == protocol
     assert (tmp_path / "results.json").exists() and (tmp_path / "table.txt").exists()
     if protocol == "sparsity":

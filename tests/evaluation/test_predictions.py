@@ -10,6 +10,7 @@ from liax_jax.evaluation import Context, EvaluationError
 from liax_jax.evaluation.clip_data import open_data
 from liax_jax.evaluation.predictions import PredictedClips, Predictions
 from liax_jax.evaluation.reenactment import reenact_clip
+from liax_jax.log import logger
 from liax_jax.visualization import to_uint8
 from tests.evaluation.constructed import ArrayClips, constructed_fns, evaluate, moving_clips
 
@@ -181,6 +182,29 @@ def test_data_of_videos_is_scaled_if_it_is_square(tmp_path):
     assert open_data(tmp_path / "data", "train").clips.resolution == 64
     with pytest.raises(EvaluationError, match="no split 'test'; it has train, val"):
         open_data(tmp_path / "data", "test")
+
+
+def test_the_first_square_clip_that_can_be_read_decides_the_resolution(tmp_path, caplog):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "a.mp4").symlink_to(tmp_path / "gone.mp4")
+    (data / "b.mp4").write_bytes(b"not a video" * 100)
+    video = moving_clips((4,), side=64).videos[0]
+    write_frames(data / "c", video[:, :32])
+    with pytest.raises(
+        EvaluationError, match="none of the clips can be read and is square; .*a.mp4"
+    ):
+        open_data(data)
+    write_frames(data / "d", video)
+    write_frames(data / "e", video[:, ::2, ::2])
+    with caplog.at_level("INFO", logger.name):
+        clips = open_data(data).clips
+    assert clips.resolution == 64 and "at 64 px, the size of clip 'd'" in caplog.text
+    results = evaluate(FNS, clips, tmp_path / "out")
+    assert [clip["name"] for clip in results["clips"]] == ["d", "e"]
+    reasons = {failure["name"]: failure["reason"] for failure in results["failed"]}
+    assert list(reasons) == ["a", "b", "c"]
+    assert "no such file" in reasons["a"] and "is of 64x32 pixels" in reasons["c"]
 
 
 def test_nothing_to_match_is_an_error(tmp_path):

@@ -23,6 +23,7 @@ from liax_jax.evaluation.protocols.sparsity import sparsity
 from liax_jax.evaluation.protocols.speed import speed
 from liax_jax.evaluation.protocols.traversal import traversal
 from liax_jax.evaluation.protocols.video_editing import video_editing
+from liax_jax.evaluation.run_folder import RunFolder
 from liax_jax.metrics import FRAME_METRICS, FrameMetric
 from tests.evaluation.constructed import moving_clips
 
@@ -155,6 +156,46 @@ def test_pairs_from_a_file(tmp_path, text, message):
         read_pairs(tmp_path / "none.csv", stills, clips)
 
 
+def test_a_short_name_of_two_pictures_is_refused(tmp_path):
+    for name in ("me.png", "me.jpg", "you.png"):
+        path = tmp_path / "stills" / name
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(path, format="png")
+    clips = moving_clips()
+    stills = open_stills(tmp_path / "stills", 32)
+    assert list(stills.names) == ["me.jpg", "me.png", "you.png"]
+    table = tmp_path / "pairs.csv"
+    table.write_text("source,driving\nyou,clip0\nme,clip0\n")
+    with pytest.raises(EvaluationError, match="line 3: source 'me' may be me.jpg or me.png; give"):
+        read_pairs(table, stills, clips)
+    table.write_text("source,driving\nyou,clip0\nme.png,clip0\n")
+    assert read_pairs(table, stills, clips) == [Pair(2, 0), Pair(1, 0)]
+    # Only a picture has an ending to leave out.
+    clips.names = ["g/take.1", "g/take.2"]
+    table.write_text("source,driving\ntake,g/take.1\n")
+    with pytest.raises(
+        EvaluationError, match="line 2: there is no source 'take'; there are g/take"
+    ):
+        read_pairs(table, own_stills(clips), clips)
+
+
+def test_the_pairs_are_written_before_the_first_is_scored(tmp_path):
+    clips = moving_clips((4,) * 4)
+    clips.names = ["a, b", 'c "d"', "e/f", "g"]
+    stills = own_stills(clips)
+    pairs = draw_pairs(stills, clips, 2, seed=3)
+
+    def fail(*_):
+        raise RuntimeError("stopped")
+
+    broken = ReenactmentFns(fail, fail, fail)
+    with pytest.raises(RuntimeError, match="stopped"):
+        cross_reenactment(
+            broken, clips, stills, pairs, out_dir=tmp_path, metrics={"brightness": ALONE}, **OPTIONS
+        )
+    assert read_pairs(tmp_path / "pairs.csv", stills, clips) == pairs
+
+
 def test_predictions_of_pairs_may_leave_out_the_ending_of_a_picture(tmp_path):
     for name in ("me.png", "you.png", "you.jpg"):
         (tmp_path / "stills").mkdir(exist_ok=True)
@@ -262,9 +303,17 @@ def test_speed_reports_rates_of_every_part(tmp_path):
     for parts in found["batch_sizes"].values():
         assert set(parts) == {"encode", "decode", "whole"}
         assert all(part["frames_per_second"] > 0 for part in parts.values())
+    speed(fns, 32, out_dir=tmp_path / "out", **options)  # its own results may be replaced
+    with pytest.raises(EvaluationError, match="no evaluation of clips, but a file 'results"):
+        RunFolder(tmp_path / "out", {"a": 1}, ["x"], restart=True)
+    for name in ("results.json", "table.txt"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text('{"protocol": {"name": "mine"}}')
+        with pytest.raises(EvaluationError, match="no measurement of speed, but a file"):
+            speed(fns, 32, out_dir=tmp_path / name, **options)
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "run.json").write_text("{}")
     with pytest.raises(EvaluationError, match="holds an evaluation of clips"):
         speed(fns, 32, out_dir=tmp_path / "clips", **options)
     with pytest.raises(ValueError, match="at least 1"):
-        speed(fns, 32, out_dir=tmp_path, context=context, batch_sizes=(0,))
+        speed(fns, 32, out_dir=tmp_path / "out", context=context, batch_sizes=(0,))

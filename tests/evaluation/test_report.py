@@ -4,6 +4,8 @@ import html.parser
 import json
 import re
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,9 +13,10 @@ from liax_jax.evaluation import Context, plots, published_results
 from liax_jax.evaluation.clip_pictures import heat_map
 from liax_jax.evaluation.document import Table, to_html, to_markdown
 from liax_jax.evaluation.latex import latex_rows
+from liax_jax.evaluation.program import package_version
 from liax_jax.evaluation.published_results import TABLES, published_tables
 from liax_jax.evaluation.report import announce_missing_plots, write_report
-from liax_jax.metrics import METRICS
+from liax_jax.metrics import METRICS, FrameMetric
 from tests.evaluation.constructed import ArrayClips, constructed_fns, evaluate, moving_clips
 
 
@@ -54,6 +57,7 @@ def test_markdown_has_figures_failures_conventions_and_worst_clips(folder):
         "BCa bootstrap over clips, 10000 resamples, seed 0",
         "So few clips make them too narrow",
         "fingerprint abc",
+        f"made with liax_jax {package_version()}, jax {jax.__version__}; cpu, cpu",
     ):
         assert part in text, part
     ranked = sorted(results["clips"], key=lambda clip: -clip["l1"])
@@ -61,6 +65,37 @@ def test_markdown_has_figures_failures_conventions_and_worst_clips(folder):
     assert places == sorted(places)
     assert "No published figures are shown" in text and "(published)" not in text
     assert "at 256 and 512 px; this is an unnamed data set (--dataset) at " in text
+
+
+FACES = FrameMetric(
+    name="faces",
+    higher_is_better=False,
+    convention="nothing in dark frames",
+    decimals=3,
+    against="source",
+    prepare_source=lambda _, source: source,
+    apply=lambda _, images, __: jnp.where(images.mean((1, 2, 3)) > 0.5, 0.25, jnp.nan),
+)
+
+
+def test_frames_and_clips_that_a_metric_did_not_score_are_noted(tmp_path):
+    clips = moving_clips((5, 4, 4))
+    for video, dark in zip(clips.videos, (2, 4, 0), strict=True):
+        video[:dark], video[dark:] = 10, 200
+    fns = constructed_fns(lambda source, driving: driving)
+    metrics = {"faces": FACES, "l1": METRICS["l1"].make(), "jitter": METRICS["jitter"].make()}
+    results = evaluate(fns, clips, tmp_path, context=Context(title="x"), metrics=metrics)
+    assert results["mean"]["faces"] == 0.25
+    assert results["protocol"]["metrics"]["faces"]["frames"] == 7
+    # Jitter has none in the first two frames of any clip, as its convention says.
+    assert results["notes"] == [
+        "faces: 6 of 13 frames have no score; its means are over the other 7",
+        "faces: 1 of 3 clips have no value: clip1",
+    ]
+    write_report(tmp_path)
+    for name in ("table.txt", "report.md"):
+        text = (tmp_path / name).read_text()
+        assert all(note in text for note in results["notes"]), name
 
 
 class Links(html.parser.HTMLParser):

@@ -2,11 +2,15 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
-from liax_jax.evaluation import Context, EvaluationError
-from liax_jax.evaluation.run_folder import RunFolder, differences
+from liax_jax.evaluation import Context, EvaluationError, clip_loop, summary
+from liax_jax.evaluation.differences import differences
+from liax_jax.evaluation.options import PROTOCOLS
+from liax_jax.evaluation.program import made_with, scoring_version
+from liax_jax.evaluation.run_folder import RunFolder
 from liax_jax.evaluation.scoring import set_distance
 from liax_jax.metrics import FRAME_METRICS, SetMetric
 from tests.evaluation.constructed import ArrayClips, constructed_fns, evaluate, moving_clips
@@ -108,10 +112,51 @@ def test_other_settings_are_refused_or_start_anew(tmp_path, change, said):
         run(clips, tmp_path, **change)
     assert "--restart" in str(raised.value)
     assert files_of(tmp_path) == before
-    anew = run(clips, tmp_path, **change, start_anew=True)
-    assert anew["clips"] != [] and files_of(tmp_path) != before
+    # A newer checkpoint may start anew. No other change removes what is there.
+    if "context" in change:
+        anew = run(clips, tmp_path, **change, start_anew=True)
+        assert anew["clips"] != [] and files_of(tmp_path) != before
+    else:
+        newer = {"context": Context(model={"fingerprint": "newer"})}
+        for also in ({}, newer):
+            with pytest.raises(EvaluationError, match=said):
+                run(clips, tmp_path, **change, **also, start_anew=True)
+        assert files_of(tmp_path) == before
     run(clips, tmp_path, restart=True)
     assert files_of(tmp_path) == before
+
+
+def test_a_program_that_scores_otherwise_does_not_go_on(tmp_path, monkeypatch):
+    clips = moving_clips()
+    with pytest.raises(Stopped):
+        run(StoppingClips(clips, 1), tmp_path)
+    before = files_of(tmp_path)
+    there = json.loads(before["run.json"])["program"]
+    monkeypatch.setattr(summary, "scoring_version", lambda protocol: f"new {protocol}")
+    said = f"by a program that scores otherwise .program {there} there, new self_reenactment now"
+    for start_anew in (False, True):
+        with pytest.raises(EvaluationError, match=f"{said}.*--restart"):
+            run(clips, tmp_path, start_anew=start_anew)
+    with pytest.raises(EvaluationError, match="of other settings .*program.*protocol.driving"):
+        run(clips, tmp_path, max_frames=3)
+    assert files_of(tmp_path) == before
+    assert run(clips, tmp_path, restart=True)["program"] == "new self_reenactment"
+
+
+def test_the_code_that_scores_has_a_version_of_its_own_for_each_protocol():
+    versions = {name: scoring_version(name) for name in PROTOCOLS}
+    assert len(set(versions.values())) == len(PROTOCOLS)
+
+
+def test_a_run_that_went_on_elsewhere_says_so(tmp_path, monkeypatch):
+    clips = moving_clips()
+    with pytest.raises(Stopped):
+        run(StoppingClips(clips, 1), tmp_path)
+    elsewhere = {"liax_jax": "0.1.0", "jax": "9.9", "device": "gpu, of another machine"}
+    monkeypatch.setattr(clip_loop, "made_with", lambda: elsewhere)
+    found = run(clips, tmp_path)
+    assert found["made_with"] == [made_with(), elsewhere]
+    assert found["made_with"][0]["jax"] == jax.__version__
 
 
 def test_a_folder_without_a_finished_clip_takes_any_settings(tmp_path):
@@ -169,12 +214,36 @@ def test_two_evaluations_do_not_write_to_one_folder(tmp_path):
 
 
 @pytest.mark.parametrize("restart", [True, False])
-def test_folders_of_something_else_are_never_removed(tmp_path, restart):
-    (tmp_path / "videos").mkdir()
-    (tmp_path / "videos" / "mine.mp4").write_text("precious")
-    with pytest.raises(EvaluationError, match="is no evaluation and has a folder 'videos'"):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "videos/mine.mp4",
+        "plots/mine.png",
+        "results.json",
+        "table.txt",
+        "report.md",
+        "report.html",
+        "rows.tex",
+        "mean_alpha.png",
+        "clips.jsonl",
+    ],
+)
+def test_files_of_something_else_are_never_removed(tmp_path, name, restart):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("precious")
+    kind, first = ("folder" if "/" in name else "file"), name.split("/")[0]
+    with pytest.raises(EvaluationError, match=f"no evaluation of clips, but a {kind} '{first}'"):
         RunFolder(tmp_path, {"a": 1}, ["x"], restart=restart, start_anew=True)
-    assert (tmp_path / "videos" / "mine.mp4").read_text() == "precious"
+    assert path.read_text() == "precious" and not (tmp_path / "run.json").exists()
+
+
+def test_a_run_whose_description_is_unreadable_is_replaced_only_if_asked(tmp_path):
+    before = run(moving_clips(), tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(EvaluationError, match="it doesn't say of what"):
+        run(moving_clips(), tmp_path, start_anew=True)
+    assert run(moving_clips(), tmp_path, restart=True) == before
 
 
 def test_differences_name_the_fields():

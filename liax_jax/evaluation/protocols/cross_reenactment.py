@@ -15,7 +15,7 @@ import numpy as np
 from liax_jax.data.clips import ClipSet
 from liax_jax.evaluation.clip_data import Stills
 from liax_jax.evaluation.clip_loop import Finished, Task, run_tasks
-from liax_jax.evaluation.pairs import Pair, pair_names
+from liax_jax.evaluation.pairs import Pair, pair_names, pairs_table
 from liax_jax.evaluation.predictions import Predictions
 from liax_jax.evaluation.protocols.self_reenactment import check_options
 from liax_jax.evaluation.reenactment import (
@@ -25,7 +25,7 @@ from liax_jax.evaluation.reenactment import (
     pixel_digest,
     reenact_frames,
 )
-from liax_jax.evaluation.run_folder import RunFolder, digest
+from liax_jax.evaluation.run_folder import PAIRS_NAME, RunFolder, digest
 from liax_jax.evaluation.scored_clips import ScoredClip, score_clip
 from liax_jax.evaluation.scoring import Metrics
 from liax_jax.evaluation.summary import SCORED_IMAGES, Context, finish
@@ -36,6 +36,7 @@ MOTIONS = {
     "relative": "alpha_s + alpha_t - alpha_1 (eq. 8)",
     "absolute": "alpha_t, the driving's own coefficients (eq. 7)",
 }
+DEFAULT_MOTION = "relative"
 
 
 def needs_true_frames(metric: Metric) -> bool:
@@ -55,7 +56,7 @@ def cross_reenactment(
     out_dir: str | os.PathLike[str],
     metrics: Metrics,
     context: Context,
-    motion: str = "relative",
+    motion: str = DEFAULT_MOTION,
     max_frames: int | None = None,
     videos: bool = True,
     panels: bool = False,
@@ -67,6 +68,7 @@ def cross_reenactment(
 
     Args:
       model: see `make_reenactment_fns`; or another system's frames, named SOURCE__DRIVING.
+      out_dir: gets pairs.csv too, before the first pair is scored; see `read_pairs`.
       pairs: of `draw_pairs` or `read_pairs`.
       metrics: by name; those that need a true frame are left out, and listed.
       motion: "relative" or "absolute", see `MOTIONS`.
@@ -101,6 +103,8 @@ def cross_reenactment(
             yield from model.batches(name, driving, batch_size=batch_size, source=source)
 
     with RunFolder(out_dir, description, names, start_anew=start_anew, restart=restart) as folder:
+        # At once, so that others needn't wait for the end to make their frames of the same pairs.
+        folder.write(PAIRS_NAME, pairs_table(pairs, stills, clips))
 
         def work(pair: Pair, name: str, advance: Callable[[int], None]) -> Finished:
             clip, source = pair.driving, stills.read(pair.source)

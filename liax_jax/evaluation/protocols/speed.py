@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from liax_jax.evaluation.errors import EvaluationError, unwritable
+from liax_jax.evaluation.program import package_version
 from liax_jax.evaluation.reenactment import ReenactmentFns
 from liax_jax.evaluation.run_folder import RESULTS_NAME, RUN_NAME, write_whole
 from liax_jax.evaluation.summary import Context
@@ -23,6 +24,7 @@ from liax_jax.evaluation.timing import convolution_flops, median_seconds, plain_
 NAME = "speed"
 PARTS = ("encode", "decode", "whole")
 DEFAULT_BATCH_SIZES = (1, 4, 16)
+_TABLE_NAME = "table.txt"
 
 
 def speed(
@@ -50,14 +52,11 @@ def speed(
 
     Raises:
       ValueError: a batch size below 1.
-      EvaluationError: the folder can't be written to, or holds an evaluation of clips.
+      EvaluationError: the folder can't be written to, or holds an evaluation of clips, or results
+        that no measurement of speed has made.
     """
     out_dir = pathlib.Path(out_dir)
-    if (out_dir / RUN_NAME).exists():
-        raise EvaluationError(
-            f"{out_dir} holds an evaluation of clips, whose results this would replace; choose "
-            "another --out"
-        )
+    _refuse_foreign(out_dir)
     if not batch_sizes or min(batch_sizes) < 1:
         raise ValueError(f"batch sizes must be at least 1, got {list(batch_sizes)}")
     convolution, flops = plain_convolution()
@@ -102,6 +101,7 @@ def speed(
         "title": context.title,
         "device": f"{device.platform}, {device.device_kind}, {os.cpu_count()} CPU cores",
         "jax": jax.__version__,
+        "liax_jax": package_version(),
         "convolution_gflops_per_second": float(np.median(baseline)) / 1e9,
         "parameters": context.model.get("parameters"),
         "batch_sizes": figures,
@@ -111,11 +111,34 @@ def speed(
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(out_dir, error) from error
-    write_whole(out_dir / "table.txt", table + "\n")
+    # First what says whose they are.
     write_whole(out_dir / RESULTS_NAME, json.dumps(results, indent=2) + "\n")
+    write_whole(out_dir / _TABLE_NAME, table + "\n")
     if progress:
         print(table)
     return results
+
+
+def _refuse_foreign(out_dir: pathlib.Path) -> None:
+    """What this would replace has to be an earlier measurement of speed."""
+    if (out_dir / RUN_NAME).exists():
+        raise EvaluationError(
+            f"{out_dir} holds an evaluation of clips, whose results this would replace; choose "
+            "another --out"
+        )
+    there = [name for name in (RESULTS_NAME, _TABLE_NAME) if (out_dir / name).exists()]
+    if there and not _is_own(out_dir / RESULTS_NAME):
+        raise EvaluationError(
+            f"{out_dir} holds no measurement of speed, but a file {there[0]!r}, which this would "
+            "replace; choose another --out"
+        )
+
+
+def _is_own(path: pathlib.Path) -> bool:
+    try:
+        return json.loads(path.read_text())["protocol"]["name"] == NAME
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def format_speed(results: dict[str, Any]) -> str:
