@@ -44,6 +44,8 @@ _CLIP_FOLDERS = ("clips", "frames", "videos", "pictures")
 INPUTS = "inputs"
 # Of a description: what a newer checkpoint changes, and the version of the code that scores.
 MODEL, PROGRAM = "model", "program"
+# What may differ where `start_anew` is given.
+_RENEWED = (MODEL, PROGRAM)
 
 Description = Mapping[str, Any]
 
@@ -57,8 +59,9 @@ class RunFolder:
         description, they are not mixed: see `start_anew`. Of what stands under `INPUTS`, a change
         concerns the clips of that name alone, which are evaluated again.
       names: of all clips, in order.
-      start_anew: remove the clips of another model, and say so, rather than raise; where anything
-        else of the description differs, raise all the same.
+      start_anew: remove the clips of another model, or scored by another version of the program,
+        and say so, rather than raise; where anything else of the description differs, raise all the
+        same.
       restart: remove all clips that are there in any case.
 
     Attributes:
@@ -142,13 +145,11 @@ class RunFolder:
             return {}
 
     def _refuse_other_settings(self, before: Any, start_anew: bool) -> None:
-        """Raises, saying what differs; where `start_anew` allows another model, says so alone."""
+        """Raises, saying what differs; where `start_anew` allows it, says so alone."""
         before, now = _common(before), _common(self.description)
         different = differences(before, now)
-        if start_anew and before and _without(before, MODEL) == _without(now, MODEL):
-            logger.info(
-                "%s held an evaluation of another model (%s); starting anew", self.path, different
-            )
+        if start_anew and before and _without(before, *_RENEWED) == _without(now, *_RENEWED):
+            logger.info("%s held an earlier evaluation (%s); starting anew", self.path, different)
             return
         same_settings = before and _without(before, PROGRAM) == _without(now, PROGRAM)
         what = "by a program that scores otherwise" if same_settings else "of other settings"
@@ -248,8 +249,8 @@ def _common(description: Any) -> Any:
     return _without(description, INPUTS) if description else description
 
 
-def _without(description: Description, left_out: str) -> Description:
-    return {key: value for key, value in description.items() if key != left_out}
+def _without(description: Description, *left_out: str) -> Description:
+    return {key: value for key, value in description.items() if key not in left_out}
 
 
 def _locked(folder: pathlib.Path) -> Any:

@@ -132,7 +132,7 @@ def test_in_the_workdir_a_newer_checkpoint_alone_starts_anew(model, tmp_path, mo
     assert files_of(tmp_path / "eval") == before
     with caplog.at_level("INFO", logger.name):
         assert evaluate(EvaluateOptions(**options))["model"]["step"] == 8
-    assert "held an evaluation of another model (model.step 7 there, 8 now)" in caplog.text
+    assert "held an earlier evaluation (model.step 7 there, 8 now)" in caplog.text
 
 
 @pytest.mark.parametrize("restart", [False, True])

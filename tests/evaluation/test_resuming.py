@@ -134,13 +134,15 @@ def test_a_program_that_scores_otherwise_does_not_go_on(tmp_path, monkeypatch):
     there = json.loads(before["run.json"])["program"]
     monkeypatch.setattr(summary, "scoring_version", lambda protocol: f"new {protocol}")
     said = f"by a program that scores otherwise .program {there} there, new self_reenactment now"
-    for start_anew in (False, True):
-        with pytest.raises(EvaluationError, match=f"{said}.*--restart"):
-            run(clips, tmp_path, start_anew=start_anew)
+    with pytest.raises(EvaluationError, match=f"{said}.*--restart"):
+        run(clips, tmp_path)
     with pytest.raises(EvaluationError, match="of other settings .*program.*protocol.driving"):
         run(clips, tmp_path, max_frames=3)
     assert files_of(tmp_path) == before
-    assert run(clips, tmp_path, restart=True)["program"] == "new self_reenactment"
+    # In a workdir, a newer program is answered as a newer checkpoint is.
+    assert run(clips, tmp_path, start_anew=True)["program"] == "new self_reenactment"
+    monkeypatch.setattr(summary, "scoring_version", lambda protocol: f"newer {protocol}")
+    assert run(clips, tmp_path, restart=True)["program"] == "newer self_reenactment"
 
 
 def test_the_code_that_scores_has_a_version_of_its_own_for_each_protocol():
