@@ -62,7 +62,7 @@ def _floors(results: Mapping[str, dict[str, Any]]) -> str:
 
 def _table(rows: Sequence[Row], question: str) -> str:
     header = ["model", "parameters", "seeds", "L1", "PSNR, dB (copy)"]
-    header += ["PSNR of pooled error, dB (copy)", "SSIM", "training, min"]
+    header += ["PSNR of pooled error, dB (copy)", "SSIM"]
     more = {"gini": "Gini (rotated)", "effective_vectors": "effective vectors (rotated)"}
     lines = []
     for row in rows:
@@ -70,7 +70,6 @@ def _table(rows: Sequence[Row], question: str) -> str:
         line = [row.name, f"{row.settings['parameters']:,}", str(len(row.seeds))]
         line += [shown(of["l1"], 4, False), shown(of["psnr"], 2), shown(of["pooled_psnr"], 2)]
         line.append(shown(of["ssim"], 3, False))
-        line.append(f"{of['minutes'].value:.1f}")
         if question == "sparsity":
             line += [shown(of.get(name), 2) for name in more]
         lines.append(line)
