@@ -16,7 +16,7 @@ LIA_HALF = "LIA, half as wide"
 HALF, QUARTER = "LIA-X, half as wide", "LIA-X, a quarter as wide"
 QUESTIONS: dict[str, Sequence[str]] = {
     "sparsity": (BASE, DENSE),
-    "family": (BASE, LIA_HALF, LIA),
+    "family": (BASE, DENSE, LIA_HALF, LIA),
     "width": (QUARTER, HALF, BASE),
 }
 _FIGURE_FRAMES = 160

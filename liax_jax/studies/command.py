@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plots.require_matplotlib()
         require_sklearn()
         failed = []
-        if not args.report_only:
-            try:
+        try:
+            if not args.report_only:
                 _draw(cells, root, workers)
                 failed = run_study(
                     study,
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     hours=args.hours,
                     describe=describe_cell,
                 )
-            finally:
-                if args.results:
-                    give_results(study, root, args.results)
+        finally:
+            if args.results:
+                give_results(study, root, args.results)
         study.write_report(study, study.results(root), root, args.docs)
     except Stopped as error:
         logger.info("%s", error)

@@ -61,3 +61,13 @@ def test_the_command_trains_nothing_that_is_there(tiny_cell, tmp_path, monkeypat
     said = capsys.readouterr().out
     assert "took the results of a" in said
     assert "left alone: b-0123456789ab" in said
+
+
+def test_a_report_alone_leaves_results_there_too(tiny_cell, tmp_path, monkeypatch):
+    cell = tiny_cell("a", data__procedural__keep_in="")
+    study = Study("try", [cell], lambda *_: None)
+    monkeypatch.setattr("liax_jax.studies.command.load_study", lambda path: study)
+    finish(cell, tmp_path / "work", 7)
+    flags = ["x.py", "--out", str(tmp_path / "work"), "--results", str(tmp_path / "published")]
+    assert main([*flags, "--report-only"]) == 0
+    assert cell.result(tmp_path / "published") == {"key": cell.key, "value": 7}
