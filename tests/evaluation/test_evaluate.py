@@ -11,30 +11,20 @@ from PIL import Image
 
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.video_io import read_video, write_video
-from liax_jax.directions import DirectionCard
 from liax_jax.evaluation import EvaluationError
 from liax_jax.evaluation.command import evaluate
 from liax_jax.evaluation.compare import compare
 from liax_jax.evaluation.errors import ClipsFailed
 from liax_jax.evaluation.options import EvaluateOptions
-from liax_jax.model_files import ModelRecord, fingerprint, save_model
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"batch_size": 4, "progress": False, "metrics": ("l1", "psnr", "ssim")}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, tiny_config, tiny_params):
+def folder(tmp_path_factory, save_tiny_model):
     path = tmp_path_factory.mktemp("evaluate")
-    record = ModelRecord(
-        config=tiny_config,
-        card=DirectionCard(4),
-        step=7,
-        origin="drawn",
-        license="",
-        fingerprint=fingerprint(tiny_config, tiny_params),
-    )
-    save_model(path / "model", record, tiny_params)
+    save_tiny_model(path / "model")
     clips = ProceduralClips(32, 3, frames_per_clip=5, seed=3)
     for clip in range(3):
         for t, frame in enumerate(clips.frames(clip)):

@@ -8,31 +8,21 @@ import pytest
 from configs import demo
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.records import RecordWriter, encode_frame
-from liax_jax.directions import DirectionCard
 from liax_jax.evaluation import EvaluationError, command
 from liax_jax.evaluation.clip_data import configured_data, open_data
 from liax_jax.evaluation.command import evaluate
 from liax_jax.evaluation.model import load_checkpoint
 from liax_jax.evaluation.options import EvaluateOptions
 from liax_jax.log import logger
-from liax_jax.model_files import ModelRecord, fingerprint, save_model
 from liax_jax.weights import write_weights
 
 QUICK = {"batch_size": 4, "progress": False, "metrics": ("l1",), "videos": False}
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_config, tiny_params):
+def model(tmp_path_factory, save_tiny_model):
     path = tmp_path_factory.mktemp("model")
-    record = ModelRecord(
-        config=tiny_config,
-        card=DirectionCard(4),
-        step=7,
-        origin="drawn",
-        license="",
-        fingerprint=fingerprint(tiny_config, tiny_params),
-    )
-    save_model(path / "model", record, tiny_params)
+    save_tiny_model(path / "model")
     return path / "model"
 
 
