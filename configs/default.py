@@ -42,6 +42,9 @@ def get_config() -> ConfigDict:
     config.loss.sparsity_penalty = "l1"
     config.loss.sparsity_top_k = 3  # of "topk" alone
     config.loss.sparsity_ramp_steps = 0  # λ₂ (and source_code) grows from 0 over so many steps
+    # (first, last): it falls back to 0 between these two steps; empty = never. The axes stay, α
+    # grows back to what reconstruction wants.
+    config.loss.sparsity_release = ()
     # Deviation of Gaussian noise on α in training: small coefficients then carry nothing.
     config.loss.code_noise = 0.0
     config.loss.source_code = 0.0  # mean |Qᵀ z_s2r|: the source's own motion, along the vectors

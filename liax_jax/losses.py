@@ -173,12 +173,21 @@ def weights_at(fields: Mapping[str, Any], step: jax.Array | int) -> dict[str, An
     The terms on the code, `sparsity` and `source_code`, grow linearly from 0 to their weights over
     `sparsity_ramp_steps`. A λ₂ that is high from the start is met by α = 0: nothing has been learnt
     yet that motion could gain as much as it costs.
+
+    `sparsity_release`, (first, last), lets them fall back to 0 between two steps. By then the price
+    has chosen the axes; what is left of the objective is the same in every basis of the code, so
+    that nothing turns them again while α grows back to what reconstruction wants.
     """
     weights = dict(fields)
-    ramp = weights.get("sparsity_ramp_steps", 0)
-    if ramp:
-        reached = jnp.minimum(step / ramp, 1.0).astype(jnp.float32)
-        weights |= {name: weights[name] * reached for name in ("sparsity", "source_code")}
+    share: Any = 1.0
+    if ramp := weights.get("sparsity_ramp_steps", 0):
+        share = jnp.minimum(step / ramp, 1.0)
+    if release := tuple(weights.get("sparsity_release", ())):
+        first, last = release
+        share = share * jnp.clip((last - step) / (last - first), 0.0, 1.0)
+    if ramp or release:
+        share = share.astype(jnp.float32)
+        weights |= {name: weights[name] * share for name in ("sparsity", "source_code")}
     return weights
 
 

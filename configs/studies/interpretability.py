@@ -2,8 +2,9 @@
 
   python study.py configs/studies/interpretability.py --hours 6
 
-Dense and sparse with five seeds; more factors, whose effects overlap; three distributions of
-factors; λ₂, other penalties, a price on the source's code, noise, M; the codes turned afterwards.
+Dense and sparse with five seeds; a price that is given up again; more factors, whose effects
+overlap; three distributions of factors; λ₂, other penalties, a price on the source's code, noise, M;
+the codes turned afterwards.
 Every cell's control, the same codes in random bases, is in its own result.
 """
 
@@ -11,7 +12,12 @@ from typing import Any
 
 from configs.studies import heads
 from liax_jax.studies import Cell, Study
-from liax_jax.studies.interpretability_report import DENSE, SPARSE, write_interpretability
+from liax_jax.studies.interpretability_report import (
+    DENSE,
+    RELEASED,
+    SPARSE,
+    write_interpretability,
+)
 
 # λ₂ of the main sparse cells, and the others tried.
 MAIN_LAMBDA = 0.1
@@ -22,6 +28,8 @@ SECONDS_PER_STEP = 0.085
 ROTATIONS = ("l1 of frames", "l1", "varimax", "ica", "pca")
 FEWER_ROTATIONS = ("l1 of frames", "pca")
 SPARSE_FIELDS = {"loss.sparsity": MAIN_LAMBDA}
+# No price from two thirds of the training on, after a fall of a sixth.
+RELEASE = {"loss.sparsity_release": (heads.STEPS // 2, heads.STEPS * 2 // 3)}
 STANDARDIZED = {"loss.sparsity": 0.05, "loss.sparsity_penalty": "standardized"}
 
 Setting = tuple[str, dict[str, Any], range, tuple[str, ...]]
@@ -32,6 +40,7 @@ def settings() -> list[Setting]:
     rows: list[Setting] = [
         (DENSE, {}, MAIN_SEEDS, ROTATIONS),
         (SPARSE, SPARSE_FIELDS, MAIN_SEEDS, FEWER_ROTATIONS),
+        (RELEASED, SPARSE_FIELDS | RELEASE, DISTRIBUTION_SEEDS, ()),
         ("standardized", STANDARDIZED, OTHER_SEEDS, ()),
         *_both("seven factors", {"data.procedural.moving": heads.OVERLAPPING}),
     ]
@@ -45,6 +54,7 @@ def settings() -> list[Setting]:
             rows.append((name, fields | STANDARDIZED, OTHER_SEEDS, ()))
     rows += [(f"λ₂ {value:g}", {"loss.sparsity": value}, OTHER_SEEDS, ()) for value in LAMBDAS]
     others: dict[str, dict[str, Any]] = {
+        "λ₂ 0.3, released": {"loss.sparsity": 0.3, **RELEASE},
         "Hoyer": {"loss.sparsity": 0.02, "loss.sparsity_penalty": "hoyer"},
         "top-2": SPARSE_FIELDS | {"loss.sparsity_penalty": "topk", "loss.sparsity_top_k": 2},
         "sparse, z too": SPARSE_FIELDS | {"loss.source_code": 0.02},

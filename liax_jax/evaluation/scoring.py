@@ -99,7 +99,7 @@ class ClipScorer:
             if isinstance(metric, FrameMetric):
                 found = metric(images, self._compared_with(name, metric, references, source))
                 values = np.asarray(found, np.float32)[: batch.count]
-                if metric.against == "driving":
+                if not metric.skips_frames:
                     self._check(np.isfinite(values), batch.start, f"{name} isn't a finite number")
             elif isinstance(metric, SequenceMetric):
                 carry, found, counts = metric.update(self._carries[name], images, references)

@@ -101,14 +101,14 @@ class FrameMetric(Metric):
       against: what the frames are compared with.
       prepare_source: pure (params, source (1, h, w, 3)) to what `apply` needs of the source
         picture (its embedding); once per clip. Only where `against` is "source".
-
-    A score may be NaN only where a frame holds nothing that the metric could score (no face); such
-    frames are left out of means and counted.
+      skips_frames: a frame may hold nothing that the metric could score (no face). It then scores
+        NaN, is left out of means and counted. Of other metrics NaN is an error.
     """
 
     apply: Callable[[Any, jax.Array, Any], jax.Array]
     against: Literal["driving", "source", "nothing"] = "driving"
     prepare_source: Callable[[Any, jax.Array], Any] | None = None
+    skips_frames: bool = False
 
     def function(self, images: jax.Array, prepared: Any = None) -> jax.Array:
         """The pure function with this metric's parameters: for use inside other jitted code.

@@ -16,7 +16,7 @@ import numpy as np
 from liax_jax.faces.alignment import FaceAligner
 from liax_jax.log import logger
 from liax_jax.metrics import arcface
-from liax_jax.metrics.base import FrameMetric, StoredWeights, check_frames
+from liax_jax.metrics.base import FrameMetric, MetricInputError, StoredWeights, check_frames
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,14 +36,23 @@ class IdentityMetric(FrameMetric):
         """Distances (b,) float32 of images (b, h, w, 3) in [0, 1] from the prepared source.
 
         Raises:
-          MetricInputError: frames that aren't finite, or of another range.
+          MetricInputError: frames that aren't finite, or of another range; or a network that
+            gives NaN for a face, as damaged weights do.
         """
         self.check_size(*images.shape[-3:-1])
         crops, found = self._align(images)
-        return jnp.where(jnp.asarray(found), super().__call__(crops, prepared), jnp.nan)
+        distances = super().__call__(crops, prepared)
+        # Without a face in the source, all are left out.
+        if np.isfinite(prepared).all():
+            self._check_finite(distances, found)
+        return jnp.where(jnp.asarray(found), distances, jnp.nan)
 
     def prepare(self, source: jax.Array) -> jax.Array:
-        """Embedding (1, 512) of the source picture (1, h, w, 3) in [0, 1]; NaN without a face."""
+        """Embedding (1, 512) of the source picture (1, h, w, 3) in [0, 1]; NaN without a face.
+
+        Raises:
+          MetricInputError: as above.
+        """
         self.check_size(*source.shape[-3:-1])
         crops, found = self._align(source)
         if not found.all():
@@ -51,7 +60,15 @@ class IdentityMetric(FrameMetric):
                 "%s: found no face in a source picture; the clip's frames are left out of it",
                 self.name,
             )
-        return jnp.where(jnp.asarray(found)[:, None], super().prepare(crops), jnp.nan)
+        embedding = super().prepare(crops)
+        self._check_finite(embedding.sum(-1), found)
+        return jnp.where(jnp.asarray(found)[:, None], embedding, jnp.nan)
+
+    def _check_finite(self, values: jax.Array, found: np.ndarray) -> None:
+        if not (np.isfinite(values) | ~found).all():
+            raise MetricInputError(
+                f"{self.name}: the network gives NaN for a face; import its weights again"
+            )
 
     def _align(self, images: jax.Array) -> tuple[jax.Array, np.ndarray]:
         check_frames(f"{self.name}: frame", images)
@@ -94,6 +111,7 @@ def identity_metric(stored: StoredWeights, aligner: FaceAligner | None = None) -
         apply=_distance_of_crops,
         prepare_source=_embed_unit_range,
         against="source",
+        skips_frames=True,
         higher_is_better=False,
         convention=_convention(stored.params, aligner),
         decimals=4,

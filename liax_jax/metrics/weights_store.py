@@ -192,7 +192,7 @@ class WeightsStore:
 
         Raises:
           ValueError: an unknown command, a file that can't be read, or tensors that are missing,
-            unexpected, misshapen or in two files; all are named.
+            unexpected, misshapen, in two files or not finite; all are named.
           OSError: a file isn't there, one is stored already, or it can't be written.
         """
         candidates = [entry for entry in NETWORKS if entry.command == command]
@@ -209,6 +209,11 @@ class WeightsStore:
             sources[path.name] = sha256(path)
         declared = _told_apart(candidates, tensors)
         used = without(tensors, declared.unused)
+        if spoilt := sorted(name for name, x in used.items() if not _finite(x)):
+            raise ValueError(
+                f"{', '.join(sources)}: NaN or infinite values in {_listed(spoilt)}; get the "
+                "published files again"
+            )
         try:
             declared.from_state_dict(used)
         except ValueError as error:
@@ -242,6 +247,10 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _finite(tensor: np.ndarray) -> bool:
+    return not np.issubdtype(tensor.dtype, np.inexact) or bool(np.isfinite(tensor).all())
 
 
 def _provenance(path: Path, metadata: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from liax_jax.studies.rows import Row, above_control, make_rows, paired
 from liax_jax.studies.targets import readability_targets, targets_table
 
 # Of the rows that targets and pictures compare; configs/studies/interpretability.py names them.
-DENSE, SPARSE = "dense", "sparse"
+DENSE, SPARSE, RELEASED = "dense", "sparse", "sparse, released"
 # The basis found as the penalty would, and the one that knows of variances alone.
 TURNED, PRINCIPAL = "rotated (l1 of frames)", "rotated (pca)"
 COLUMNS = {
@@ -48,6 +48,8 @@ _COMPARED = (
     (SPARSE, f"{DENSE}, {PRINCIPAL}"),
     (f"{DENSE}, {TURNED}", f"{DENSE}, {PRINCIPAL}"),
     (f"{SPARSE}, {TURNED}", SPARSE),
+    (RELEASED, DENSE),
+    (RELEASED, SPARSE),
 )
 _FIGURE_FRAMES = 200
 
@@ -125,7 +127,7 @@ def _lambda(row: Row) -> float:
 
 def _is_of_sweep(row: Row) -> bool:
     """Cells that differ in λ₂ alone, named so."""
-    return row.name in (DENSE, SPARSE) or row.name.startswith("λ₂ ")
+    return row.name in (DENSE, SPARSE) or (row.name.startswith("λ₂ ") and "," not in row.name)
 
 
 def _comparisons_table(rows: Mapping[str, Row]) -> str:

@@ -14,9 +14,11 @@ TRAINING = (
     "data/procedural/*.py",
 )
 MEASURING = (
+    "evaluation/bootstrap.py",
     "evaluation/scoring.py",
     "evaluation/reenactment.py",
     "evaluation/protocols/self_reenactment.py",
+    "evaluation/summary.py",
     "interpretability/codes.py",
     "interpretability/contrasts.py",
     "interpretability/disentanglement.py",

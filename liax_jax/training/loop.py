@@ -67,6 +67,12 @@ def check_config(config: ConfigDict) -> None:
             f"loss.sparsity_ramp_steps = {config.loss.sparsity_ramp_steps}: must be 0 (none) or "
             "a number of steps"
         )
+    release = tuple(config.loss.get("sparsity_release", ()))
+    if release and not (len(release) == 2 and 0 <= release[0] < release[1]):
+        raise ValueError(
+            f"loss.sparsity_release = {release}: give the step where λ₂ begins to fall and the one "
+            "where it is 0, such as (3000, 4000), or () for never"
+        )
     vectors, top_k = config.model.num_vectors, config.loss.sparsity_top_k
     if config.loss.sparsity_penalty == "topk" and not 1 <= top_k < vectors:
         raise ValueError(

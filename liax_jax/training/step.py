@@ -216,20 +216,13 @@ def _gradients(
     batch_axes: tuple[str, ...],
 ) -> tuple[dict[str, Params], Metrics]:
     """Gradients of both networks by name, and metrics, from one forward pass of the generator."""
-    source, driving = batch["source"], batch["driving"]
+    driving = batch["driving"]
+    score = None
+    if discriminator is not None and "discriminator" in params:
+        score = functools.partial(discriminator.apply, {"params": params["discriminator"]})
     generator_gradient = jax.grad(_generator_loss, has_aux=True)
     gradient, (image, out, metrics) = generator_gradient(
-        params["generator"],
-        config,
-        animator,
-        discriminator,
-        params.get("discriminator"),
-        step,
-        source,
-        driving,
-        batch.get("code_noise"),
-        frozen,
-        batch_axes,
+        params["generator"], config, animator, score, step, batch, frozen, batch_axes
     )
     gradients = {"generator": gradient}
     metrics |= _model_metrics(image, out, driving)
@@ -252,17 +245,20 @@ def _generator_loss(
     params: Params,
     config: ConfigDict,
     animator: AnimatorModule,
-    discriminator: Discriminator | None,
-    discriminator_params: Params | None,
+    score: Callable[[jax.Array], Any] | None,
     step: jax.Array,
-    source: jax.Array,
-    driving: jax.Array,
-    code_noise: jax.Array | None,
+    batch: Batch,
     frozen: Any,
     batch_axes: tuple[str, ...],
 ):
-    """ℒ = L1 + λ₁·VGG + ℒ_adv + λ₂·S(𝒜_{r→d}) (eq. 9); each term reported as `loss/name`."""
-    image, out = animator.apply({"params": params}, source, driving, code_noise)
+    """ℒ = L1 + λ₁·VGG + ℒ_adv + λ₂·S(𝒜_{r→d}) (eq. 9); each term reported as `loss/name`.
+
+    `score` is the discriminator's, of images; None without one.
+    """
+    driving = batch["driving"]
+    image, out = animator.apply(
+        {"params": params}, batch["source"], driving, batch.get("code_noise")
+    )
     weights, terms = losses.weights_at(config.loss, step), {}
     terms["l1"] = losses.multiscale_l1(image, driving, config.loss.l1_scales)
     terms["sparsity"] = losses.sparsity_penalty(
@@ -279,9 +275,8 @@ def _generator_loss(
         terms["perceptual"] = losses.perceptual_distance(
             frozen, image, driving, config.perceptual.scales, config.perceptual.layer_weights
         )
-    if discriminator is not None and discriminator_params is not None:
-        logits: Any = discriminator.apply({"params": discriminator_params}, image)
-        terms["adversarial"] = losses.adversarial_generator(logits)
+    if score is not None:
+        terms["adversarial"] = losses.adversarial_generator(score(image))
     total, means = losses.weighted_total(terms, weights)
     metrics = {"loss/total": total} | {f"loss/{name}": mean for name, mean in means.items()}
     return total, (image, out, metrics)

@@ -1,8 +1,10 @@
 """Identity distance: 0 of a picture with itself, wherever its face is; faceless frames are NaN."""
 
+import dataclasses
 import hashlib
 import logging
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -96,6 +98,17 @@ def test_frames_that_cannot_be_scored_are_refused(metric, faces):
         metric(jnp.asarray(frame * 255, jnp.int32), prepared)
     with pytest.raises(MetricInputError, match="at least 32 x 32"):
         metric(jnp.asarray(frame[:, :20]), prepared)
+
+
+def test_damaged_weights_are_an_error_rather_than_frames_without_a_face(stored, faces):
+    params = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), stored.params)
+    damaged = dataclasses.replace(stored, params=params)
+    metric = identity_metric(damaged, FaceAligner("landmarks", detector=find_bright))
+    frame = jnp.asarray(on_canvas(faces[0], 60, 60)[None])
+    with pytest.raises(MetricInputError, match="NaN for a face; import its weights again"):
+        metric.prepare(frame)
+    with pytest.raises(MetricInputError, match="NaN for a face"):
+        metric(frame, jnp.ones((1, 512)))
 
 
 def test_results_state_network_alignment_and_weights(metric, stored):

@@ -77,6 +77,11 @@ def test_files_that_are_not_the_network_are_refused_and_nothing_is_written(tmp_p
     (tmp_path / "short.pth").write_bytes(backbone.read_bytes()[:5000])
     with pytest.raises(ValueError, match="can't be read as torch weights.*is all of it there"):
         store.import_files("lpips", [tmp_path / "short.pth", heads])
+    spoilt = dict(read_weights(heads).tensors)
+    spoilt["lin2.model.1.weight"] = np.full_like(spoilt["lin2.model.1.weight"], np.nan)
+    write_weights(tmp_path / "spoilt.safetensors", spoilt)
+    with pytest.raises(ValueError, match="spoilt.safetensors: NaN or infinite values in lin2.model.1"):
+        store.import_files("lpips", [backbone, tmp_path / "spoilt.safetensors"])
     assert not store.folder.exists()
 
 

@@ -192,6 +192,8 @@ def test_full_disk_ends_the_run_and_leaves_the_checkpoint_before(cheap, tmp_path
         ("loss.l1_scales", 0, "loss.l1_scales = 0"),
         ("loss.sparsity_penalty", "l2", "loss.sparsity_penalty = 'l2': choose one of l1, hoyer"),
         ("loss.sparsity_ramp_steps", -1, "loss.sparsity_ramp_steps = -1: must be 0"),
+        ("loss.sparsity_release", (4,), r"loss.sparsity_release = \(4,\): give the step where"),
+        ("loss.sparsity_release", (4, 4), r"loss.sparsity_release = \(4, 4\): give the step"),
         ("loss.code_noise", -0.1, "loss.code_noise = -0.1: must be 0"),
         ("loss.perceptual", 1.0, "perceptual.scales"),
         ("data.kind", "videos", "data.kind must be 'procedural' or 'records', got 'videos'"),

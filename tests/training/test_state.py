@@ -92,7 +92,7 @@ def test_lia_recipe_is_the_published_one():
     config = preset("lia_recipe")
     loss = {"l1": 1, "perceptual": 1, "adversarial": 1, "sparsity": 0, "source_code": 0}
     how = {"l1_scales": 1, "sparsity_penalty": "l1", "sparsity_top_k": 3}
-    how |= {"sparsity_ramp_steps": 0, "code_noise": 0.0}
+    how |= {"sparsity_ramp_steps": 0, "sparsity_release": (), "code_noise": 0.0}
     assert config.loss.to_dict() == loss | how
     assert config.perceptual.layer_weights == (10, 10, 10, 10, 10)
     assert config.perceptual.scales == (1, 2, 4, 8)

@@ -95,6 +95,20 @@ def test_price_of_the_code_grows_from_nothing_to_its_weight(
         assert values["loss/total"] == pytest.approx(values["loss/l1"] + share * code, rel=1e-5)
 
 
+def test_price_of_the_code_is_given_up_again(
+    compile_step, run_config, initial_generator_state, make_batch
+):
+    config = run_config.copy_and_resolve_references()
+    config.loss.update(adversarial=0.0, sparsity=0.5, source_code=0.25)
+    config.loss.update(sparsity_ramp_steps=2, sparsity_release=(3, 5))
+    step = compile_step(config)
+    state = step.put(initial_generator_state)
+    for share in (0.0, 0.5, 1.0, 1.0, 0.5, 0.0, 0.0):
+        state, values = step(state, make_batch(0))
+        code = 0.5 * values["loss/sparsity"] + 0.25 * values["loss/source_code"]
+        assert values["loss/total"] == pytest.approx(values["loss/l1"] + share * code, rel=1e-5)
+
+
 @pytest.mark.parametrize("penalty", ["hoyer", "topk"])
 def test_other_penalties_are_terms_of_their_own(
     penalty, compile_step, run_config, initial_generator_state, make_batch

@@ -106,6 +106,12 @@ class ProceduralClips:
             raise IndexError(f"clip {clip} is outside 0..{len(self.names) - 1}")
         return int(clip)
 
+    def check_index(self, clip: int, t: int) -> None:
+        """Raises IndexError where there is no clip or no frame of that number."""
+        length = self.lengths[self._check(clip)]
+        if not 0 <= t < length:
+            raise IndexError(f"frame {t} is outside 0..{length - 1}")
+
     def _still(self, clip: int) -> tuple[Layers, np.ndarray]:
         clip = self._check(clip)
         with self._lock:
@@ -133,9 +139,8 @@ class ProceduralClips:
 
     def frame(self, clip: int, t: int) -> np.ndarray:
         """Frame t of a clip, uint8 (h w 3), RGB."""
+        self.check_index(clip, t)
         layers, values = self._still(clip)
-        if not 0 <= t < len(values):
-            raise IndexError(f"frame {t} is outside 0..{len(values) - 1}")
         return self._renderer.draw(layers, self._all_factors(values[t]))
 
     def frames(self, clip: int) -> Iterator[np.ndarray]:

@@ -79,10 +79,7 @@ class KeptClips:
 
     def frame(self, clip: int, t: int) -> np.ndarray:
         """Frame t of a clip, uint8 (h w 3), RGB."""
-        if not 0 <= clip < len(self):
-            raise IndexError(f"clip {clip} is outside 0..{len(self) - 1}")
-        if not 0 <= t < self.lengths[clip]:
-            raise IndexError(f"frame {t} is outside 0..{self.lengths[clip] - 1}")
+        self.clips.check_index(clip, t)
         if not self._sound[clip]:
             with self._lock:
                 self._make_sure_of(clip)

@@ -68,8 +68,9 @@ def self_reenactment(
       metrics: by name, of `metrics.build_metrics`.
       context: what the results say beside the scores, and depend on: model and data. Without it
         nothing is known of the model, and an evaluation is never gone on with.
-      start_anew: an evaluation of other settings in `out_dir` is removed, and that is said;
-        otherwise it is an error.
+      start_anew: where `out_dir` holds an evaluation of another checkpoint or by another version
+        of this program, it is removed, and that is said; otherwise that is an error, as other data
+        or settings are in any case.
       restart: what `out_dir` holds is removed in any case.
       progress: show a progress bar, and print the table at the end.
 
