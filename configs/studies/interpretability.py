@@ -3,8 +3,8 @@
   python study.py configs/studies/interpretability.py --hours 6
 
 Dense and sparse with five seeds; a price that is given up again; more factors, whose effects
-overlap; three distributions of factors; λ₂, other penalties, a price on the source's code, noise, M;
-the codes turned afterwards.
+overlap; three distributions of factors; λ₂, other penalties, a price on the source's code, noise,
+M; the codes turned afterwards.
 Every cell's control, the same codes in random bases, is in its own result.
 """
 
