@@ -80,9 +80,7 @@ def test_files_that_are_not_the_network_are_refused_and_nothing_is_written(tmp_p
     spoilt = dict(read_weights(heads).tensors)
     spoilt["lin2.model.1.weight"] = np.full_like(spoilt["lin2.model.1.weight"], np.nan)
     write_weights(tmp_path / "spoilt.safetensors", spoilt)
-    with pytest.raises(
-        ValueError, match="spoilt.safetensors: NaN or .* in lin2.model.1"
-    ):
+    with pytest.raises(ValueError, match="spoilt.safetensors: NaN or .* in lin2.model.1"):
         store.import_files("lpips", [backbone, tmp_path / "spoilt.safetensors"])
     assert not store.folder.exists()
 
