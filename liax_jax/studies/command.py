@@ -7,12 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from liax_jax import runtime
 from liax_jax.interpretability.predictors import require_sklearn
 from liax_jax.log import logger, show_messages
 from liax_jax.studies import plots
 from liax_jax.studies.cells import Cell, Study
-from liax_jax.studies.drawing import draw_kept_frames
 from liax_jax.studies.interpretability_report import describe_cell
 from liax_jax.studies.published import give_results, outdated_results, take_results
 from liax_jax.studies.runner import (
@@ -48,7 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failed = []
         try:
             if not args.report_only:
-                _draw(cells, root, workers)
                 failed = run_study(
                     study,
                     root,
@@ -86,19 +83,6 @@ def _take(study: Study, root: Path, published: Path) -> None:
             published,
             ", ".join(outdated),
         )
-
-
-def _draw(cells: Sequence[Cell], root: Path, workers: int) -> None:
-    """Draws what the cells that are left will train on.
-
-    Raises:
-      Stopped: by Ctrl-C or SIGTERM.
-    """
-    waiting = [cell for cell in cells if cell.result(root) is None]
-    with runtime.stop_signals() as stop_requested:
-        draw_kept_frames(waiting, workers=workers, stop_requested=stop_requested)
-        if stop_requested():
-            raise Stopped(f"stopped by {stop_requested()}; the same command goes on")
 
 
 def load_study(path: Path) -> Study:

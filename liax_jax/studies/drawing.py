@@ -1,4 +1,4 @@
-"""Draws the portraits that several cells share, before any of them trains.
+"""Draws the portraits that several cells share, before the first of them trains.
 
 Cells that start together ask for the same clips in the same order. Left to them, each would draw
 every frame itself, beside its first steps.
@@ -56,6 +56,7 @@ def draw_kept_frames(
         unit="clip",
         disable=not progress or not sys.stderr.isatty() or not jobs,
         dynamic_ncols=True,
+        leave=False,
     )
     with bar:
         for count in _drawn(jobs, workers):
@@ -66,23 +67,26 @@ def draw_kept_frames(
     return done
 
 
+def kept_frames(cell: Cell) -> str:
+    """Names the frames that a cell keeps and others may share; empty where it keeps none."""
+    data = cell.config.data
+    if data.kind != "procedural" or not data.procedural.get("keep_in"):
+        return ""
+    drawn = data.procedural.to_dict()
+    if drawn["seed"] < 0:
+        drawn["seed"] = data.seed
+    return json.dumps([drawn, cell.config.model.resolution], sort_keys=True)
+
+
 def _jobs(cells: Iterable[Cell]) -> list[_Job]:
     """Every clip of the training and evaluation sets, once."""
-    jobs: dict[_Job, None] = {}
-    for cell in cells:
-        data, resolution = cell.config.data, cell.config.model.resolution
-        if data.kind != "procedural" or not data.procedural.get("keep_in"):
-            continue
-        drawn = data.procedural.to_dict()
-        if drawn["seed"] < 0:
-            drawn["seed"] = data.seed
-        request = json.dumps([drawn, resolution], sort_keys=True)
-        for split in ("train", "eval"):
-            number = drawn["num_clips"] if split == "train" else drawn["num_eval_clips"]
+    jobs: list[_Job] = []
+    for name in dict.fromkeys(filter(None, map(kept_frames, cells))):
+        drawn, _ = json.loads(name)
+        for split, number in (("train", drawn["num_clips"]), ("eval", drawn["num_eval_clips"])):
             for first in range(0, number, _CLIPS_A_JOB):
-                last = min(first + _CLIPS_A_JOB, number)
-                jobs[f"{split} {request}", first, last] = None
-    return list(jobs)
+                jobs.append((f"{split} {name}", first, min(first + _CLIPS_A_JOB, number)))
+    return jobs
 
 
 def _drawn(jobs: Sequence[_Job], workers: int) -> Iterable[int]:

@@ -15,6 +15,7 @@ import liax_jax
 from liax_jax import runtime
 from liax_jax.log import logger
 from liax_jax.studies.cells import REQUEST_NAME, RUN_NAME, Cell, Study
+from liax_jax.studies.drawing import draw_kept_frames, kept_frames
 from liax_jax.training.distributed import EXIT_START_AGAIN
 
 _POLL_SECONDS = 0.5
@@ -39,6 +40,9 @@ def run_study(
 ) -> list[str]:
     """Trains and measures every cell that isn't finished; those that are cost nothing.
 
+    The portraits that a cell trains on are drawn before it, where they aren't kept yet, by the
+    cores that are free.
+
     Args:
       study: what to run.
       root: of all its folders; a study that was stopped goes on there.
@@ -59,6 +63,7 @@ def run_study(
     waiting = [cell for cell in cells if cell.result(root) is None]
     started = time.monotonic()
     failed: list[str] = []
+    drawn = {""}
     at_work: dict[Cell, subprocess.Popen] = {}
     root.mkdir(parents=True, exist_ok=True)
     bar = _Bar(cells, waiting, root, progress)
@@ -73,6 +78,16 @@ def run_study(
                     logger.info("%g hours are over; not begun: %s", hours, names)
                     waiting = []
                 while waiting and len(at_work) < workers:
+                    if (frames := kept_frames(waiting[0])) not in drawn:
+                        draw_kept_frames(
+                            waiting[:1],
+                            workers=workers - len(at_work),
+                            stop_requested=stop_requested,
+                            progress=progress,
+                        )
+                        if stop_requested():
+                            break
+                        drawn.add(frames)
                     cell = waiting.pop(0)
                     at_work[cell] = _start(cell, root, workers)
                 for cell, process in list(at_work.items()):

@@ -4,7 +4,7 @@ import numpy as np
 
 from liax_jax.data.clip_sets import build_clips
 from liax_jax.data.procedural import ProceduralClips
-from liax_jax.studies.drawing import draw_kept_frames
+from liax_jax.studies.drawing import draw_kept_frames, kept_frames
 
 
 def keeping(tiny_cell, folder, **fields):
@@ -35,6 +35,7 @@ def test_each_setting_is_drawn_and_cells_that_keep_nothing_need_nothing(tiny_cel
         keeping(tiny_cell, tmp_path, data__procedural__distribution="uniform"),
         tiny_cell(data__procedural__keep_in=""),
     ]
+    assert kept_frames(cells[2]) == "" != kept_frames(cells[0]) != kept_frames(cells[1])
     assert draw_kept_frames(cells[2:], progress=False) == 0
     assert draw_kept_frames(cells, progress=False) == 12
     assert len(list(tmp_path.glob("*.frames"))) == 4

@@ -78,6 +78,23 @@ def test_finished_cells_are_not_run_again(tiny_cell, tmp_path):
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_portraits_are_drawn_before_the_first_cell_that_trains_on_them(
+    tiny_cell, tmp_path, monkeypatch
+):
+    uniform = {"data__procedural__distribution": "uniform"}
+    cells = [tiny_cell("a"), tiny_cell("b", seed=1), tiny_cell("c", seed=2, **uniform)]
+    seen = []
+
+    def draw(cells, workers, **_):
+        (cell,) = cells
+        seen.append((cell.name, starts(cell, tmp_path), workers))
+
+    monkeypatch.setattr(runner, "draw_kept_frames", draw)
+    run_study(make_study(cells), tmp_path, workers=3, progress=False)
+    assert seen == [("a", 0, 3), ("c", 0, 1)]
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_only_some_and_no_more_after_hours(tiny_cell, tmp_path, caplog):
     cells = [tiny_cell("a"), tiny_cell("b", seed=1)]
     run_study(make_study(cells), tmp_path, only=["b"], progress=False)
