@@ -132,4 +132,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_program(main, interrupted="interrupted; the same command goes on with the next clip")
+    run_program(
+        main,
+        interrupted="interrupted; the same command goes on with the next clip",
+        sigterm_interrupts=True,
+    )

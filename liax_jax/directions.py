@@ -246,7 +246,10 @@ class DirectionCard:
             )
         near = difflib.get_close_matches(text, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"there is no direction {text!r}.{hint} Names: {', '.join(sorted(names))}"
+        return (
+            f"there is no direction {text!r}.{hint} Names: {', '.join(names)}; and the indices 0 "
+            f"to {self.num_vectors - 1}"
+        )
 
 
 def read_card(path: str | os.PathLike[str]) -> DirectionCard:

@@ -13,6 +13,11 @@ from tqdm import tqdm
 logger = logging.getLogger("liax_jax")
 
 
+def bar_interval() -> float:
+    """Seconds between updates of a progress bar (tqdm's `mininterval`): few of them into a file."""
+    return 0.1 if sys.stderr.isatty() else 30.0
+
+
 class _BarFriendlyHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno <= logging.INFO else f"{record.levelname}: "

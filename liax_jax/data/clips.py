@@ -175,14 +175,22 @@ def read_frame_folder(folder: str | os.PathLike[str]) -> Iterator[np.ndarray]:
         yield frame
 
 
+# Pillow cuts these off at 255 where it should divide.
+_DEEP_GREY = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+
+
 def read_image(path: Path) -> np.ndarray:
     """Reads one image: (h, w, 3) uint8 RGB.
 
     Raises:
-        VideoError: it is unreadable.
+        VideoError: it is unreadable, or grey of more than 8 bits.
     """
     try:
         with Image.open(path) as image:
+            if image.mode in _DEEP_GREY:
+                raise ValueError(
+                    f"its pixels have more than 8 bits (Pillow's mode {image.mode}); save it with 8"
+                )
             return np.array(image.convert("RGB"))
     except (
         UnidentifiedImageError,

@@ -17,6 +17,7 @@ from liax_jax.data.progress import Progress
 from liax_jax.data.source import Source
 from liax_jax.data.splits import assign_splits
 from liax_jax.data.summary import Summary
+from liax_jax.log import bar_interval
 
 DROPPED_NAME = "dropped.jsonl"
 
@@ -78,6 +79,7 @@ class Run:
             total=sum(sizes),
             initial=sum(sizes[:first]),
             disable=not progress,
+            mininterval=bar_interval(),
             file=sys.stderr,
             dynamic_ncols=True,
             smoothing=0.1,

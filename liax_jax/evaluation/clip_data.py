@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from liax_jax.data.mixture import clip_identities
 from liax_jax.data.records import INDEX_NAME, RecordClips, read_index
 from liax_jax.data.video_io import VideoError
 from liax_jax.evaluation.clip_origin import describe_origin
-from liax_jax.evaluation.errors import ClipError, EvaluationError
+from liax_jax.evaluation.errors import ClipError, EvaluationError, some_of
 from liax_jax.evaluation.run_folder import digest
 from liax_jax.log import logger
 
@@ -74,7 +74,7 @@ def fitted(frame: np.ndarray, resolution: int, what: str) -> np.ndarray:
     height, width = frame.shape[:2]
     if height != width:
         raise ClipError(
-            f"{what} is of {width}x{height} pixels; the model takes squares of faces: cut them out "
+            f"{what} is of {width}x{height} pixels, and squares of faces are wanted: cut them out "
             "with `liax prepare`, and give its records as --data"
         )
     if height == resolution:
@@ -177,12 +177,39 @@ class Stills:
         others only.
       read: number to (h, w, 3) uint8. Raises ClipError where it can't.
       description: JSON, what results depend on.
+      files: of pictures in a folder, in the order of names; empty where they are something else.
     """
 
     names: Sequence[str]
     identities: Sequence[str]
     read: Callable[[int], np.ndarray]
     description: dict[str, Any]
+    files: Sequence[pathlib.Path] = ()
+
+    def refuse_oblong(self, numbers: Iterable[int]) -> None:
+        """Looks at the headers of picture files, before anything slow.
+
+        Args:
+          numbers: of the pictures that are used.
+
+        Raises:
+          EvaluationError: some aren't square; all are named.
+        """
+        oblong = []
+        for number in sorted(set(numbers)) if self.files else ():
+            try:
+                with Image.open(self.files[number]) as image:
+                    width, height = image.size
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+                continue  # said where it is read, and its pairs alone left out
+            if width != height:
+                oblong.append(f"{self.names[number]} ({width}x{height})")
+        if oblong:
+            raise EvaluationError(
+                f"--sources takes squares of faces, and {len(oblong)} of its pictures aren't "
+                f"square: {some_of(oblong)}; cut the faces out with `liax prepare --layout stills` "
+                "and give its records as --sources"
+            )
 
 
 def open_stills(path: str | os.PathLike[str], resolution: int) -> Stills:
@@ -200,6 +227,7 @@ def open_stills(path: str | os.PathLike[str], resolution: int) -> Stills:
             names,
             lambda number: fitted(read_image(files[number]), resolution, str(files[number])),
             {"kind": "pictures", "files": listing},
+            files,
         )
     return first_frames(open_data(path, resolution=resolution))
 

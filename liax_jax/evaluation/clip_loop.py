@@ -13,7 +13,7 @@ from liax_jax.data.video_io import VideoError
 from liax_jax.evaluation.errors import ClipError, EvaluationError
 from liax_jax.evaluation.program import MADE_WITH, made_with
 from liax_jax.evaluation.run_folder import RunFolder
-from liax_jax.log import logger
+from liax_jax.log import bar_interval, logger
 
 Finished = tuple[Mapping[str, Any], Mapping[str, np.ndarray]]
 Failures = list[dict[str, str]]
@@ -65,10 +65,12 @@ def run_tasks(folder: RunFolder, tasks: Sequence[Task], *, progress: bool) -> Fa
         unit="frame",
         desc="evaluate",
         disable=not progress,
+        mininterval=bar_interval(),
     ) as bar:
         for task in todo:
             runtime.stop_if_interrupted()
-            bar.set_postfix_str(f"clip {len(folder.entries) + len(failures) + 1}/{len(tasks)}")
+            number = len(folder.entries) + len(failures) + 1
+            bar.set_postfix_str(f"clip {number}/{len(tasks)}", refresh=False)
             before = bar.n
             try:
                 entry, arrays = task.work(bar.update)

@@ -136,6 +136,10 @@ def _open_metrics(
 ) -> tuple[dict[str, Metric], dict[str, str]]:
     if options.protocol in (sparsity.NAME, traversal.NAME):
         return {}, {}
+    if options.weights is not None and not options.weights.is_dir():
+        raise EvaluationError(
+            f"--weights {options.weights}: there is no such folder; `liax weights import` makes one"
+        )
     store = WeightsStore(options.weights)
     metrics, left_out = build_metrics(options.metrics or METRICS, store, resolution)
     if options.face_model is not None:

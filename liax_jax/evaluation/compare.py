@@ -111,7 +111,9 @@ def _warnings(
 ) -> list[str]:
     """What makes the comparison worth less than it looks."""
     lines = []
-    if common < FEW_CLIPS:
+    if common == 1:
+        lines.append("only 1 clip is compared, too few for an interval")
+    elif common < FEW_CLIPS:
         lines.append(f"only {common} clips are compared; so few make intervals too narrow")
     for name, found in metrics.items():
         in_a, in_b = found["frames"]["a"], found["frames"]["b"]

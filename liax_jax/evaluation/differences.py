@@ -8,10 +8,10 @@ def differences(before: Any, now: Any, prefix: str = "") -> str:
     """What differs between two descriptions, in words."""
     if not before:
         return "it doesn't say of what"
-    found = [
-        f"{name} {_short(old)} there, {_short(new)} now"
-        for name, old, new in _differing(before, now, prefix)
-    ]
+    differing = _differing(before, now, prefix)
+    # Of another protocol everything else differs too.
+    differing = [line for line in differing if line[0] in ("name", "protocol.name")] or differing
+    found = [f"{name} {_short(old)} there, {_short(new)} now" for name, old, new in differing]
     return "; ".join(found[:6]) + ("; …" if len(found) > 6 else "")
 
 
@@ -29,4 +29,4 @@ def _differing(before: Any, now: Any, name: str) -> list[tuple[str, Any, Any]]:
 
 def _short(value: Any) -> str:
     text = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "…"
+    return text if len(text) <= 100 else text[:97] + "…"

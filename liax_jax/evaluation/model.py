@@ -15,6 +15,7 @@ from liax_jax.checkpoint import abstract_state, check_same_model, restore_params
 from liax_jax.directions import CARD_NAME, DirectionCard, read_card
 from liax_jax.evaluation.reenactment import ReenactmentFns, make_reenactment_fns
 from liax_jax.model_files import load_model
+from liax_jax.model_record import fingerprint
 from liax_jax.models import AnimatorModule, ModelConfig
 from liax_jax.training.state import build_networks, create_train_state
 
@@ -77,7 +78,8 @@ def load_workdir(config: ConfigDict, workdir: pathlib.Path) -> EvaluatedModel:
 def _describe(config: ModelConfig, params: Any, step: int | None, origin: str) -> dict[str, Any]:
     flat = traverse_util.flatten_dict(params, sep="/")
     return {
-        "fingerprint": params_digest(flat),
+        "fingerprint": fingerprint(config, params),  # as `liax info` says it
+        "parameters_sha256": params_digest(flat),
         "origin": origin,
         "step": step,
         "parameters": sum(int(np.prod(value.shape)) for value in flat.values()),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from liax_jax.data.clips import ClipSet, ClipSource, find_clips
+from liax_jax.data.clips import IMAGE_SUFFIXES, ClipSet, ClipSource, find_clips
 from liax_jax.evaluation.errors import ClipError, EvaluationError, some_of
 from liax_jax.evaluation.reenactment import (
     ClipFrames,
@@ -53,9 +53,10 @@ class Predictions:
         stems = dict(zip(names, clip_stems(names), strict=True))
         taken = set(names)
         self._by_clip: dict[str, list[ClipSource]] = {}
+        self._keys: dict[str, list[str]] = {}
         for name in names:
             others = {stems[name], *(also or {}).get(name, ())} - taken
-            keys = [name, *sorted(others)]
+            keys = self._keys[name] = [name, *sorted(others)]
             if sources := [source for key in keys for source in found.get(key, ())]:
                 self._by_clip[name] = sources
         used = {source.path for sources in self._by_clip.values() for source in sources}
@@ -69,6 +70,10 @@ class Predictions:
 
     def _below(self, source: ClipSource) -> str:
         return source.path.relative_to(self.folder).as_posix()
+
+    def _folders_of(self, name: str) -> list[pathlib.Path]:
+        """Where a clip's frames would be, were there any."""
+        return [self.folder / key for key in self._keys.get(name, ())]
 
     def describe(self) -> dict[str, Any]:
         """Which they are, as JSON."""
@@ -86,7 +91,10 @@ class Predictions:
         if not self.unmatched:
             return []
         some = some_of(self.unmatched)
-        return [f"{len(self.unmatched)} predictions have no clip of their name: {some}"]
+        count = len(self.unmatched)
+        if count == 1:
+            return [f"1 prediction has no clip of its name: {some}"]
+        return [f"{count} predictions have no clip of their name: {some}"]
 
     def source(self, name: str) -> ClipSource:
         """The prediction of a clip.
@@ -101,6 +109,12 @@ class Predictions:
                 f"{some_of([self._below(source) for source in sources])}; leave one of them there"
             )
         if not sources:
+            empty = next((f for f in self._folders_of(name) if f.is_dir()), None)
+            if empty is not None:
+                raise ClipError(
+                    f"clip {name!r} has no prediction: {empty} holds no images "
+                    f"({', '.join(sorted(s[1:] for s in IMAGE_SUFFIXES))})"
+                )
             raise ClipError(
                 f"clip {name!r} has no prediction: no video or folder of frames of that name in "
                 f"{self.folder}"

@@ -26,7 +26,7 @@ def made_with() -> dict[str, str]:
     return {
         "liax_jax": package_version(),
         "jax": jax.__version__,
-        "device": f"{device.platform}, {device.device_kind}",
+        "device": ", ".join(dict.fromkeys((device.platform, device.device_kind))),
     }
 
 

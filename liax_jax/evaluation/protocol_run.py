@@ -108,6 +108,7 @@ class ProtocolRun:
                 _or_default(options.seed, DEFAULT_SEED),
             )
         )
+        stills.refuse_oblong(pair.source for pair in pairs)
         predictions = self._predictions(
             pair_names(pairs, stills, clips), names_without_endings(pairs, stills, clips)
         )

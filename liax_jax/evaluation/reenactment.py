@@ -136,8 +136,8 @@ class ClipFrames:
             yield frame
         if self.count < self._least:
             raise ClipError(
-                f"clip {name!r} has {self.count} frame(s); this protocol needs at least "
-                f"{self._least}: leave the clip out of the split"
+                f"clip {name!r} has {self.count} {'frame' if self.count == 1 else 'frames'}; this "
+                f"protocol needs at least {self._least}: leave the clip out"
             )
 
     @property

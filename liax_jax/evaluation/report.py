@@ -116,9 +116,11 @@ def _figures(results: Mapping[str, Any]) -> list[Block]:
     share = f"{100 * intervals['confidence']:g} %"
     rows = [
         row(f"{results['title']}, mean over clips", {**results["mean"], **results["sets"]}),
-        [f"{share} interval", *(interval(name) for name in names)],
         row("mean over frames", results["mean_over_frames"]["mean"]),
     ]
+    known = [interval(name) for name in names]
+    if any(known):
+        rows.insert(1, [f"{share} interval", *known])
     if "mean_without_first_frame" in results:
         rows.append(row("without first frames", results["mean_without_first_frame"]["mean"]))
     for floor, scores in results.get("floors", {}).items():
@@ -148,14 +150,17 @@ def _figures(results: Mapping[str, Any]) -> list[Block]:
                 f"{protocol['resolution']} px."
             )
         )
-    blocks.append(
-        Paragraph(
-            f"Intervals: {intervals['method']}, {intervals['resamples']} resamples, seed "
-            f"{intervals['seed']}; {protocol['clips']} clips."
-            + (" So few clips make them too narrow." if protocol["clips"] < FEW_CLIPS else "")
-        )
-    )
+    blocks.append(Paragraph(_about_intervals(intervals, protocol["clips"], any(known))))
     return blocks
+
+
+def _about_intervals(intervals: Mapping[str, Any], clips: int, there: bool) -> str:
+    counted = "1 clip" if clips == 1 else f"{clips} clips"
+    if not there:
+        return f"{counted}: too few for an interval."
+    text = f"{intervals['method']}, {intervals['resamples']} resamples, seed {intervals['seed']}"
+    few = " So few clips make them too narrow." if clips < FEW_CLIPS else ""
+    return f"Intervals: {text}; {counted}.{few}"
 
 
 def _published_row(table: PublishedTable, system: str, names: Sequence[str]) -> list[str]:

@@ -69,7 +69,7 @@ class ClipScorer:
         self._check(
             np.asarray(finite)[: batch.count],
             batch.start,
-            "the model's output has NaN or infinite pixels; evaluate an earlier checkpoint",
+            "the output has NaN or infinite pixels; of this picture the model can't be evaluated",
         )
         references, _ = as_scored(batch.driving)
         source, _ = as_scored(batch.source)

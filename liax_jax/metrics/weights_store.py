@@ -259,6 +259,8 @@ def _provenance(path: Path, metadata: str | None) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; name the published file")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no file of that name")
     if path.suffix == ".safetensors":

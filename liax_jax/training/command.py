@@ -1,5 +1,6 @@
 """The flags that train.py and evaluate.py share, and errors as one line."""
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,8 +34,12 @@ def config_and_workdir() -> tuple[ConfigDict | None, Path | None]:
 def run_program(
     function: Callable[[], Any],
     interrupted: str = "interrupted a second time; the last checkpoint is sound",
+    sigterm_interrupts: bool = False,
 ) -> None:
     """Parses the flags and calls `function()`; `interrupted` is said where Ctrl-C ends it.
+
+    With `sigterm_interrupts` SIGTERM ends it in the same way, with status 143; functions that save
+    on SIGTERM see to that themselves.
 
     What a user can mend (a wrong field, file or folder) ends as one message and exit status 2; a
     run that diverged likewise with status 3, and one that is to be started again, because SIGTERM
@@ -61,8 +66,12 @@ def run_program(
 
         show_messages()
         runtime.threads_for_cpu_devices()
+        if sigterm_interrupts:
+            signal.signal(signal.SIGTERM, _raise_terminated)
         try:
             function()
+        except _Terminated:
+            _fail(program, interrupted, status=128 + signal.SIGTERM)
         except KeyboardInterrupt:
             _fail(program, interrupted, status=130)
         except distributed.Preempted as error:
@@ -73,6 +82,14 @@ def run_program(
             _fail_alone(program, error, status=2)
 
     app.run(main, flags_parser=parse)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, on the way that Ctrl-C takes."""
+
+
+def _raise_terminated(number: int, frame: object) -> NoReturn:
+    raise _Terminated
 
 
 def _one_line(error: Exception) -> str:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from liax_jax.checkpoint import writing_to
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.pipeline import TrainIterator
-from liax_jax.log import logger
+from liax_jax.log import bar_interval, logger
 
 STATUS_SECONDS = 60.0  # at least between two lines of status
 WANDB_MODES = ("online", "offline")
@@ -192,6 +192,7 @@ def progress_bar(total: int, initial: int, batch_size: int, enabled: bool) -> tq
         desc="train",
         disable=not enabled or bool(os.environ.get("TQDM_DISABLE")),
         dynamic_ncols=True,
+        mininterval=bar_interval(),
         smoothing=0.05,
     )
 

@@ -100,6 +100,7 @@ LIT = FrameMetric(
     decimals=3,
     against="source",
     prepare_source=lambda _, source: source,
+    skips_frames=True,
     apply=lambda _, images, __: jnp.where(
         images.mean((1, 2, 3)) > 0.4, images.mean((1, 2, 3)), jnp.nan
     ),

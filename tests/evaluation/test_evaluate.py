@@ -174,6 +174,9 @@ def test_missing_things_are_named(folder, tmp_path):
     with pytest.raises(ValueError, match="there is no direction 9"):
         options = {"protocol": "video_editing", "edits": {"9": 0.2}}
         evaluate(EvaluateOptions(checkpoint=model, data=data, out=out, **options))
+    with pytest.raises(EvaluationError, match="--weights .*noweights: there is no such folder"):
+        options = {"weights": tmp_path / "noweights"}
+        evaluate(EvaluateOptions(checkpoint=model, data=data, out=out, **options))
     for protocol, metrics in (("self_reenactment", ["fid"]), ("cross_reenactment", ["l1"])):
         options = {"protocol": protocol, "metrics": metrics, "weights": tmp_path}
         with pytest.raises(EvaluationError, match=f"by --protocol {protocol}: {metrics[0]}: "):

@@ -76,8 +76,8 @@ def test_own_frames_as_mp4_score_the_same_within_the_codecs_error(tmp_path):
 
 
 def test_every_bad_prediction_is_one_clear_line_and_the_others_are_kept(tmp_path):
-    clips = moving_clips((5, 5, 5, 5, 5, 5, 5))
-    names = ["good", "short", "long", "large", "unreadable", "missing", "cut"]
+    clips = moving_clips((5,) * 9)
+    names = ["good", "short", "long", "large", "unreadable", "missing", "cut", "empty", "deep"]
     clips.names = names
     folder = tmp_path / "theirs"
     frames = clips.videos[0]
@@ -90,6 +90,11 @@ def test_every_bad_prediction_is_one_clear_line_and_the_others_are_kept(tmp_path
     whole = (folder / "cut.mp4").read_bytes()
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     write_frames(folder / "extra", frames)
+    (folder / "empty").mkdir()
+    np.save(folder / "empty" / "frames.npy", np.stack(frames))
+    write_frames(folder / "deep", frames)
+    deep = frames[3].astype(np.uint16)[..., 0] * 257
+    Image.fromarray(deep).save(sorted((folder / "deep").iterdir())[3])
     results = predicted(folder, clips, tmp_path / "out")
     reasons = {failure["name"]: failure["reason"] for failure in results["failed"]}
     assert [clip["name"] for clip in results["clips"]] == ["good"]
@@ -101,10 +106,12 @@ def test_every_bad_prediction_is_one_clear_line_and_the_others_are_kept(tmp_path
         "unreadable": "not a readable video",
         "missing": "no video or folder of frames of that name",
         "cut": "cut.mp4",
+        "empty": f"{folder}/empty holds no images (bmp, jpeg, jpg, png, ",
+        "deep": "its pixels have more than 8 bits (Pillow's mode I;16); save it with 8",
     }.items():
         assert words in reasons[name] and name in reasons[name], reasons[name]
         assert "\n" not in reasons[name]
-    assert results["notes"] == ["1 predictions have no clip of their name: extra"]
+    assert results["notes"] == ["1 prediction has no clip of its name: extra"]
     # What is mended is evaluated by the same command, and nothing else: the good one is gone, and
     # its results stay as long as its prediction is the one they were made of.
     write_frames(folder / "missing", frames)
@@ -164,7 +171,7 @@ def test_one_frame_clips_and_unreadable_clips_fail_alone(tmp_path):
     clips = open_data(data, resolution=32).clips
     results = evaluate(FNS, clips, tmp_path / "out")
     reasons = {failure["name"]: failure["reason"] for failure in results["failed"]}
-    assert "'one' has 1 frame(s)" in reasons["one"]
+    assert "'one' has 1 frame;" in reasons["one"]
     assert "z.mp4" in reasons["z"] and "readable" in reasons["z"]
     assert [clip["name"] for clip in results["clips"]] == ["a"]
 

@@ -87,6 +87,7 @@ def test_cross_reenactment_moves_the_source_by_the_change(tmp_path):
         assert entry["brightness"] == pytest.approx(expected / 255, abs=2e-3)
     assert set(found["mean"]) == {"to_source", "brightness"}
     assert set(found["left_out"]) == {"l1", "psnr", "ssim"}
+    assert "mean_without_first_frame" not in found
     assert len(list(read_video(tmp_path / "videos" / "clip0__clip1.mp4"))) == 4
     absolute = cross_reenactment(
         *arguments, out_dir=tmp_path / "abs", metrics=METRICS, motion="absolute", **OPTIONS
@@ -215,6 +216,19 @@ def test_predictions_of_pairs_may_leave_out_the_ending_of_a_picture(tmp_path):
     assert predictions.unmatched == ["you__clip0"]
 
 
+def test_sources_that_are_not_square_are_named_before_anything_is_scored(tmp_path):
+    for name, size in (("me.png", (32, 32)), ("wide.png", (48, 32)), ("tall.png", (32, 64))):
+        Image.new("RGB", size).save(tmp_path / name)
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    stills = open_stills(tmp_path, 32)
+    assert stills.names == ["broken.png", "me.png", "tall.png", "wide.png"]
+    stills.refuse_oblong([0, 1, 1])  # what can't be read is told pair by pair
+    message = r"2 .* aren't square: tall.png \(32x64\), wide.png \(48x32\); .*--layout stills"
+    with pytest.raises(EvaluationError, match=message):
+        stills.refuse_oblong(range(4))
+    own_stills(moving_clips()).refuse_oblong(range(2))
+
+
 def test_sparsity_of_known_coefficients(tmp_path):
     one = np.array([1, 0, 0, 0], np.float32)
     fns = ReenactmentFns(
@@ -243,7 +257,8 @@ def test_traversal_of_known_directions(tmp_path):
     for entry in found["clips"]:
         assert entry["mean_change"] == pytest.approx(0.25 / 3, abs=2e-3)
         assert entry["largest_change"] == pytest.approx(0.25 / 3, abs=2e-3)
-        assert entry["visible_vectors"] == 3 and entry["frames"] == 33
+        assert entry["visible_vectors"] == 3
+        assert (entry["frames"], entry["pictures"]) == (1, 33)
     with np.load(tmp_path / "clips" / "clip1.npz") as file:
         expected = np.abs(np.arange(-5, 6)) / 20 / 3
         np.testing.assert_allclose(file["change"], np.tile(expected, (3, 1)), atol=2e-3)
@@ -260,6 +275,9 @@ def test_video_editing_carries_the_edit_through(tmp_path):
         assert entry["carried"] == pytest.approx(1, abs=0.05)
         assert entry["motion_change"] == pytest.approx(0, abs=1e-3)
     assert found["protocol"]["edit"] == {"green": -0.2}
+    counted = {name: found["protocol"]["metrics"][name]["frames"] for name in found["mean"]}
+    of_edit = {"edit_first": 3, "edit_later": 10, "carried": 10, "motion_change": 10}
+    assert counted == {"to_source": 13, "brightness": 13, **of_edit}
     assert "to_source" in found["mean"] and "l1" in found["left_out"]
     assert len(list(read_video(tmp_path / "videos" / "clip1.mp4"))) == 4
     with pytest.raises(EvaluationError, match="needs an edit"):

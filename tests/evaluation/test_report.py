@@ -1,5 +1,6 @@
 """The report: what stands in it, and that its HTML needs no other file."""
 
+import dataclasses
 import html.parser
 import json
 import re
@@ -49,7 +50,7 @@ def test_markdown_has_figures_failures_conventions_and_worst_clips(folder):
         "copy source",
         "fid: its weights are not there",
         "a note",
-        "clip 'one' has 1 frame(s)",
+        "clip 'one' has 1 frame;",
         "Worst clips, by l1",
         "c\\|d",
         "plots/over_frames.png",
@@ -57,7 +58,7 @@ def test_markdown_has_figures_failures_conventions_and_worst_clips(folder):
         "BCa bootstrap over clips, 10000 resamples, seed 0",
         "So few clips make them too narrow",
         "fingerprint abc",
-        f"made with liax_jax {package_version()}, jax {jax.__version__}; cpu, cpu",
+        f"made with liax_jax {package_version()}, jax {jax.__version__}; cpu",
     ):
         assert part in text, part
     ranked = sorted(results["clips"], key=lambda clip: -clip["l1"])
@@ -74,6 +75,7 @@ FACES = FrameMetric(
     decimals=3,
     against="source",
     prepare_source=lambda _, source: source,
+    skips_frames=True,
     apply=lambda _, images, __: jnp.where(images.mean((1, 2, 3)) > 0.5, 0.25, jnp.nan),
 )
 
@@ -110,6 +112,18 @@ class Links(html.parser.HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+def test_no_score_is_an_error_of_a_metric_that_may_not_skip_frames(tmp_path):
+    strict = dataclasses.replace(FACES, skips_frames=False)
+    clips = moving_clips((4, 4))
+    clips.videos[0][:], clips.videos[1][:] = 240, 240
+    clips.videos[1][2] = 10
+    fns = constructed_fns(lambda source, driving: driving)
+    found = evaluate(fns, clips, tmp_path, metrics={"faces": strict})
+    assert [entry["name"] for entry in found["clips"]] == ["clip0"]
+    (failure,) = found["failed"]
+    assert failure["reason"] == "clip 'clip1', frame 2 (from 0): faces isn't a finite number"
 
 
 def test_html_is_one_file_that_parses(folder):

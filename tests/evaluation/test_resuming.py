@@ -252,3 +252,6 @@ def test_differences_name_the_fields():
     before, now = {"a": {"b": 1, "c": "x"}, "d": 0}, {"a": {"b": 2, "c": "x"}, "d": 0, "e": [1]}
     assert differences(before, now) == "a.b 1 there, 2 now; e none there, [1] now"
     assert differences({}, now) == "it doesn't say of what"
+    other = {"protocol": {"name": "sparsity", "driving": "all"}}
+    now = {"protocol": {"name": "traversal", "driving": "none"}, "data": {}}
+    assert differences(other, now) == "protocol.name sparsity there, traversal now"

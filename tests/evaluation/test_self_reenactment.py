@@ -179,7 +179,7 @@ def test_unusable_clips_are_named(tmp_path):
     short = ArrayClips([clips.videos[0], clips.videos[1][:1]])
     mixed = ArrayClips([clips.videos[0], clips.videos[1][:, :16, :16]])
     for bad, message in (
-        (short, "'clip1' has 1 frame(s)"),
+        (short, "'clip1' has 1 frame;"),
         (mixed, "'clip1', frame 0: expected (32, 32, 3)"),
     ):
         results = evaluate(COPY_DRIVING, bad, tmp_path)

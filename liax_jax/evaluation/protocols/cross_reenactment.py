@@ -125,7 +125,9 @@ def cross_reenactment(
                 panels=panels,
             )
             pictured = {"source": stills.names[pair.source], "driving": clips.names[clip]}
-            return {**entry, **pictured, "source_sha256": pixel_digest(source)}, arrays
+            # No frame is the source's own, the first as little as the others.
+            kept = {key: value for key, value in entry.items() if key != "without_first_frame"}
+            return {**kept, **pictured, "source_sha256": pixel_digest(source)}, arrays
 
         tasks = [
             Task(

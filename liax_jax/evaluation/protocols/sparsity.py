@@ -134,10 +134,11 @@ def sparsity(
         return finish(folder, MEASURES, protocol, context, failures, show=progress)
 
 
-def coefficient_picture(alpha: np.ndarray) -> np.ndarray:
+def coefficient_picture(alpha: np.ndarray, columns: str = "frames") -> np.ndarray:
     """|alpha| (n, M) as a picture: a row of pixels per vector, a column per frame, the first left.
 
-    White is the largest |alpha|. More frames than pixels are averaged.
+    White is the largest |alpha|. More frames than pixels are averaged. `columns` says what the
+    columns are, where they aren't frames.
     """
     magnitude = np.abs(np.asarray(alpha, np.float32)).T
     scaled = magnitude / max(float(magnitude.max()), 1e-12)
@@ -148,7 +149,7 @@ def coefficient_picture(alpha: np.ndarray) -> np.ndarray:
     else:
         scaled = scaled.repeat(max(_MIN_WIDTH // frames, 1), axis=1)
     field = heat_colors(scaled.repeat(_ROW, axis=0))
-    text = f"|alpha|, {alpha.shape[1]} vectors x {frames} frames, white: {magnitude.max():.3g}"
+    text = f"|alpha|, {alpha.shape[1]} vectors x {frames} {columns}, white: {magnitude.max():.3g}"
     return np.concatenate([label_strip([text], [field.shape[1]]), field])
 
 
@@ -157,4 +158,4 @@ def _mean_picture(folder: RunFolder) -> None:
     means = [np.abs(folder.arrays(entry["name"])["alpha"]).mean(0) for entry in folder.finished()]
     path = pathlib.Path(folder.path) / MEAN_PICTURE
     with explain_full_disk(folder.path):
-        save_png(path, coefficient_picture(np.stack(means)))
+        save_png(path, coefficient_picture(np.stack(means), "clips"))

@@ -97,7 +97,8 @@ def traversal(
             ends = change[:, [0, -1]].mean(1)
             entry = {
                 "name": name,
-                "frames": count,
+                "frames": 1,
+                "pictures": count,
                 "mean_change": float(ends.mean()),
                 "largest_change": float(ends.max()),
                 "visible_vectors": float((ends >= 0.1 * ends.max()).sum()),

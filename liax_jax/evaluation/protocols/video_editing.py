@@ -134,6 +134,14 @@ def video_editing(
                 raise ClipError(f"clip {name!r}: the reconstruction has NaN or infinite pixels")
             entry = {**scorer.entry(), **effect.measures(), "driving_sha256": frames.digest}
             del entry["without_first_frame"]
+            later = scorer.frames - 1
+            counts = {
+                "edit_first": 1,
+                "edit_later": later,
+                "carried": later,
+                "motion_change": later,
+            }
+            entry["frames_scored"] = {**entry.get("frames_scored", {}), **counts}
             return entry, {**scorer.arrays(), "frame/edit": effect.changes()}
 
         tasks = [
