@@ -196,7 +196,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
                 values |= health.across_hosts(values)
                 reporter.metrics(step, values)
                 reporter.status(health.status_line(step, values))
-                bar.set_postfix(psnr=f"{values['psnr']:.2f}", loss=f"{values['loss/total']:.4f}")
+                shown = {"psnr": f"{values['psnr']:.2f}", "loss": f"{values['loss/total']:.4f}"}
+                bar.set_postfix(shown, refresh=False)  # with the next update
             if _due(step, config.panel_every, config.train_steps):
                 with clock.doing("pictures"):
                     params = pictures.params(state)
