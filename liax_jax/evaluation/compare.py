@@ -12,7 +12,7 @@ from typing import Any
 
 from liax_jax.evaluation.bootstrap import DEFAULT, FEW_CLIPS, BootstrapOptions, mean_interval
 from liax_jax.evaluation.differences import differences
-from liax_jax.evaluation.errors import EvaluationError, some_of
+from liax_jax.evaluation.errors import EvaluationError, counted, some_of
 from liax_jax.evaluation.run_folder import PROGRAM, RESULTS_NAME, RUN_NAME
 from liax_jax.evaluation.summary import frames_scored
 from liax_jax.evaluation.text_table import number
@@ -243,8 +243,9 @@ def _sets(
 def format_comparison(result: Mapping[str, Any]) -> str:
     """The comparison as text."""
     share = f"{100 * result['interval']['confidence']:g} %"
+    clips = counted(result["clips"], "clip")
     lines = [
-        f"{result['protocol'].replace('_', '-')} over {result['clips']} clips that both runs have",
+        f"{result['protocol'].replace('_', '-')} over {clips} that both runs have",
         f"a: {result['runs']['a']}",
         f"b: {result['runs']['b']}",
         "",
@@ -279,6 +280,6 @@ def format_comparison(result: Mapping[str, Any]) -> str:
     remarks = [f"not compared: {name} ({why})" for name, why in result["not_compared"].items()]
     for run in ("a", "b"):
         if missing := result[f"only_in_{run}"]:
-            remarks.append(f"{len(missing)} clips only in {run}: {some_of(missing)}")
+            remarks.append(f"{counted(len(missing), 'clip')} only in {run}: {some_of(missing)}")
     remarks += [f"warning: {text}" for text in result["warnings"]]
     return "\n".join(lines + ([""] + remarks if remarks else []))

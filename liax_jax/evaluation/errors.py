@@ -43,3 +43,8 @@ def unwritable(out_dir: pathlib.Path, error: OSError) -> EvaluationError:
 def some_of(names: Sequence[str], most: int = 5) -> str:
     """The first names of a list that may be long, for a message."""
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
+def counted(number: int, what: str) -> str:
+    """ "1 clip", "2 clips"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from liax_jax.evaluation.errors import counted
 from liax_jax.evaluation.published_results import SOURCE, published_tables
 from liax_jax.evaluation.text_table import number
 
@@ -24,7 +25,7 @@ def latex_rows(results: Mapping[str, Any]) -> str:
     arrows = [_escaped(name.upper()) + _arrow(about[name]["higher_is_better"]) for name in names]
     scores = {**results["mean"], **results["sets"]}
     lines = [
-        f"% {protocol['name']}, {protocol['resolution']} px, {protocol['clips']} clips, "
+        f"% {protocol['name']}, {protocol['resolution']} px, {counted(protocol['clips'], 'clip')}, "
         f"{protocol['frames']} frames",
         " & ".join(["Method", *arrows]) + r" \\",
         r"\midrule",

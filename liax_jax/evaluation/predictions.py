@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from liax_jax.data.clips import IMAGE_SUFFIXES, ClipSet, ClipSource, find_clips
-from liax_jax.evaluation.errors import ClipError, EvaluationError, some_of
+from liax_jax.evaluation.errors import ClipError, EvaluationError, counted, some_of
 from liax_jax.evaluation.reenactment import (
     ClipFrames,
     ReenactedBatch,
@@ -91,10 +91,7 @@ class Predictions:
         if not self.unmatched:
             return []
         some = some_of(self.unmatched)
-        count = len(self.unmatched)
-        if count == 1:
-            return [f"1 prediction has no clip of its name: {some}"]
-        return [f"{count} predictions have no clip of their name: {some}"]
+        return [f"{counted(len(self.unmatched), 'prediction')} without a clip of that name: {some}"]
 
     def source(self, name: str) -> ClipSource:
         """The prediction of a clip.

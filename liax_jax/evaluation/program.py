@@ -22,12 +22,16 @@ def scoring_version(protocol: str) -> str:
 
 def made_with() -> dict[str, str]:
     """Versions of this package and of JAX, and the device."""
-    device = jax.devices()[0]
     return {
         "liax_jax": package_version(),
         "jax": jax.__version__,
-        "device": ", ".join(dict.fromkeys((device.platform, device.device_kind))),
+        "device": device_name(jax.devices()[0]),
     }
+
+
+def device_name(device: jax.Device) -> str:
+    """Platform and kind, such as "gpu, NVIDIA H100"; once where they are the same."""
+    return ", ".join(dict.fromkeys((device.platform, device.device_kind)))
 
 
 def package_version() -> str:

@@ -21,7 +21,7 @@ from liax_jax.evaluation.document import (
     to_html,
     to_markdown,
 )
-from liax_jax.evaluation.errors import explain_full_disk
+from liax_jax.evaluation.errors import counted, explain_full_disk
 from liax_jax.evaluation.latex import latex_rows
 from liax_jax.evaluation.program import MADE_WITH
 from liax_jax.evaluation.published_results import (
@@ -88,7 +88,8 @@ def _blocks(folder: pathlib.Path, results: Mapping[str, Any], drawn: Sequence[st
 
 def _about(results: Mapping[str, Any]) -> list[Block]:
     protocol, model = results["protocol"], results["model"]
-    lines = [f"{protocol['clips']} clips, {protocol['frames']} frames, {protocol['resolution']} px"]
+    clips = counted(protocol["clips"], "clip")
+    lines = [f"{clips}, {counted(protocol['frames'], 'frame')}, {protocol['resolution']} px"]
     for title, values in (("model", model), ("data", results["data"])):
         known = [f"{key} {_plain(value)}" for key, value in values.items() if value is not None]
         if known:
@@ -155,12 +156,11 @@ def _figures(results: Mapping[str, Any]) -> list[Block]:
 
 
 def _about_intervals(intervals: Mapping[str, Any], clips: int, there: bool) -> str:
-    counted = "1 clip" if clips == 1 else f"{clips} clips"
     if not there:
-        return f"{counted}: too few for an interval."
+        return f"{counted(clips, 'clip')}: too few for an interval."
     text = f"{intervals['method']}, {intervals['resamples']} resamples, seed {intervals['seed']}"
     few = " So few clips make them too narrow." if clips < FEW_CLIPS else ""
-    return f"Intervals: {text}; {counted}.{few}"
+    return f"Intervals: {text}; {counted(clips, 'clip')}.{few}"
 
 
 def _published_row(table: PublishedTable, system: str, names: Sequence[str]) -> list[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from liax_jax.evaluation.errors import counted
+
 _COLUMN = 8
 
 
@@ -62,7 +64,7 @@ def format_table(results: Mapping[str, Any]) -> str:
     rule = "-" * len(head)
     return "\n".join(
         [
-            f"{protocol['name'].replace('_', '-')}: {protocol['clips']} clips, "
+            f"{protocol['name'].replace('_', '-')}: {counted(protocol['clips'], 'clip')}, "
             f"{protocol['frames']} frames, {protocol['resolution']} px",
             " | ".join([" " * (label_width + 7), *titles]),
             head,

@@ -88,7 +88,7 @@ def test_clips_of_one_run_only_are_named(tmp_path, capsys):
     assert result["only_in_a"] == ["clip0"] and result["only_in_b"] == [] and result["clips"] == 2
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     printed = capsys.readouterr().out
-    assert "1 clips only in a: clip0" in printed and "b is better" in printed
+    assert "1 clip only in a: clip0" in printed and "b is better" in printed
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == result
 

@@ -111,7 +111,7 @@ def test_every_bad_prediction_is_one_clear_line_and_the_others_are_kept(tmp_path
     }.items():
         assert words in reasons[name] and name in reasons[name], reasons[name]
         assert "\n" not in reasons[name]
-    assert results["notes"] == ["1 prediction has no clip of its name: extra"]
+    assert results["notes"] == ["1 prediction without a clip of that name: extra"]
     # What is mended is evaluated by the same command, and nothing else: the good one is gone, and
     # its results stay as long as its prediction is the one they were made of.
     write_frames(folder / "missing", frames)

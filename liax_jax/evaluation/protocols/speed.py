@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from liax_jax.evaluation.errors import EvaluationError, unwritable
-from liax_jax.evaluation.program import package_version
+from liax_jax.evaluation.program import device_name, package_version
 from liax_jax.evaluation.reenactment import ReenactmentFns
 from liax_jax.evaluation.run_folder import RESULTS_NAME, RUN_NAME, write_whole
 from liax_jax.evaluation.summary import Context
@@ -99,7 +99,7 @@ def speed(
         },
         "model": dict(context.model),
         "title": context.title,
-        "device": f"{device.platform}, {device.device_kind}, {os.cpu_count()} CPU cores",
+        "device": f"{device_name(device)}, {os.cpu_count()} CPU cores",
         "jax": jax.__version__,
         "liax_jax": package_version(),
         "convolution_gflops_per_second": float(np.median(baseline)) / 1e9,
