@@ -105,7 +105,9 @@ def test_an_interrupt_that_python_drops_still_ends_the_work():
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_sigterm_ends_a_program_as_ctrl_c_does_where_it_asks_for_that(number, status):
     program = (
-        "import os; from liax_jax.training.command import run_program\n"
+        "import os, signal; from liax_jax.training.command import run_program\n"
+        # Processes in the background are born deaf to it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"run_program(lambda: os.kill(os.getpid(), {int(number)}), 'go on', True)"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
