@@ -111,5 +111,6 @@ def provenance(study: Study, results: Mapping[str, Mapping[str, Any]]) -> str:
     ]
     missing = [cell.name for cell in study.cells if cell.name not in results]
     if missing:
-        lines.append(f"- Not finished: {', '.join(missing)}.")
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        lines.append(f"- Not finished: {', '.join(missing[:8])}{more}.")
     return "\n".join(lines) + "\n"
