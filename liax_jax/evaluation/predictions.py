@@ -71,10 +71,6 @@ class Predictions:
     def _below(self, source: ClipSource) -> str:
         return source.path.relative_to(self.folder).as_posix()
 
-    def _folders_of(self, name: str) -> list[pathlib.Path]:
-        """Where a clip's frames would be, were there any."""
-        return [self.folder / key for key in self._keys.get(name, ())]
-
     def describe(self) -> dict[str, Any]:
         """Which they are, as JSON."""
         return {"predictions": self.folder.absolute().name, "files": digest(self._listing)}
@@ -106,8 +102,8 @@ class Predictions:
                 f"{some_of([self._below(source) for source in sources])}; leave one of them there"
             )
         if not sources:
-            empty = next((f for f in self._folders_of(name) if f.is_dir()), None)
-            if empty is not None:
+            folders = (self.folder / key for key in self._keys.get(name, ()))
+            if (empty := next(filter(pathlib.Path.is_dir, folders), None)) is not None:
                 raise ClipError(
                     f"clip {name!r} has no prediction: {empty} holds no images "
                     f"({', '.join(sorted(s[1:] for s in IMAGE_SUFFIXES))})"

@@ -58,7 +58,7 @@ def test_markdown_has_figures_failures_conventions_and_worst_clips(folder):
         "BCa bootstrap over clips, 10000 resamples, seed 0",
         "So few clips make them too narrow",
         "fingerprint abc",
-        f"made with liax_jax {package_version()}, jax {jax.__version__}; cpu",
+        f"made with liax_jax {package_version()}, jax {jax.__version__}; cpu\n",
     ):
         assert part in text, part
     ranked = sorted(results["clips"], key=lambda clip: -clip["l1"])
