@@ -6,7 +6,6 @@ import glob
 import os
 import platform
 import signal
-import threading
 from collections.abc import Callable, Iterator
 
 # Parameter numbers of glibc's mallopt (malloc.h), and the values that keep freed memory.
@@ -78,38 +77,52 @@ def one_thread() -> dict[str, str]:
     return threads | _KEEP_FREED_VARIABLES | {"XLA_FLAGS": " ".join(filter(None, flags))}
 
 
-_interrupted = threading.Event()
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, on the way that Ctrl-C takes."""
+
+
+_INTERRUPTS = {
+    signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt),
+    signal.SIGTERM: (signal.SIG_DFL, Terminated),
+}
+# The last interrupt that was raised within `interruptible` and hasn't ended it yet.
+_pending: list[type[KeyboardInterrupt]] = []
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible(sigterm: bool = True) -> Iterator[None]:
     """Makes sure that Ctrl-C ends work that calls `stop_if_interrupted` now and then.
 
     Python drops a KeyboardInterrupt that is raised inside of a callback of the garbage collector,
-    as JAX has one, or of a destructor. Where SIGINT is ignored, as in a background job, or handled
-    by somebody else, it stays so.
+    as JAX has one, or of a destructor. Where a signal is ignored, as SIGINT is in a background
+    job, or handled by somebody else, it stays so.
+
+    Args:
+      sigterm: whether SIGTERM raises `Terminated`, so that what is half made is removed.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
 
     def handle(number, frame):
-        _interrupted.set()
-        raise KeyboardInterrupt
+        _, interrupt = _INTERRUPTS[number]
+        _pending[:] = [interrupt]
+        raise interrupt
 
-    _interrupted.clear()
-    signal.signal(signal.SIGINT, handle)
+    numbers = _INTERRUPTS if sigterm else [signal.SIGINT]
+    ours = [number for number in numbers if signal.getsignal(number) is _INTERRUPTS[number][0]]
+    if ours:  # not within another one
+        _pending.clear()
+    for number in ours:
+        signal.signal(number, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in ours:
+            signal.signal(number, _INTERRUPTS[number][0])
 
 
 def stop_if_interrupted() -> None:
-    """Raises KeyboardInterrupt where one came within `interruptible` and was dropped."""
-    if _interrupted.is_set():
-        _interrupted.clear()
-        raise KeyboardInterrupt
+    """Raises the interrupt that came within `interruptible` and was dropped, if any."""
+    if _pending:
+        raise _pending.pop()
 
 
 @contextlib.contextmanager

@@ -79,27 +79,51 @@ def test_a_process_of_one_thread_keeps_memory_from_its_start():
     assert output == ["1", "1"]
 
 
-def test_an_interrupt_that_python_drops_still_ends_the_work():
+@pytest.mark.parametrize(
+    ("number", "handler", "interrupt"),
+    [
+        (signal.SIGINT, signal.default_int_handler, KeyboardInterrupt),
+        (signal.SIGTERM, signal.SIG_DFL, runtime.Terminated),
+    ],
+)
+def test_an_interrupt_that_python_drops_still_ends_the_work(number, handler, interrupt):
     class Dropping:
         def __del__(self):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             for _ in range(1000):  # the handler runs between instructions, in here
                 pass
 
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.getsignal(number)
+    signal.signal(number, handler)
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        with pytest.raises(KeyboardInterrupt), runtime.interruptible():
-            holder = Dropping()
-            del holder
+        with pytest.raises(KeyboardInterrupt) as raised, runtime.interruptible():
+            with runtime.interruptible():  # a command within a command
+                holder = Dropping()
+                del holder
             runtime.stop_if_interrupted()
+        assert raised.type is interrupt
         with runtime.interruptible():
             runtime.stop_if_interrupted()  # once is enough
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(number) is handler
     finally:
         sys.unraisablehook = hook
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_is_ignored_or_not_asked_for_stays_so(number):
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with runtime.interruptible():
+            os.kill(os.getpid(), number)
+            runtime.stop_if_interrupted()
+            assert signal.getsignal(number) is signal.SIG_IGN
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with runtime.interruptible(sigterm=False):
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

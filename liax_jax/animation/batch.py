@@ -11,6 +11,7 @@ from typing import Any
 
 from liax_jax.animation.jobs import Job, JobsError
 from liax_jax.log import logger
+from liax_jax.runtime import Terminated
 
 # What a shell calls a program ended by Ctrl-C; codes above 128 are signals.
 _INTERRUPTED = 130
@@ -71,7 +72,7 @@ def run_jobs(
 
     Raises:
       JobsError: the state file isn't one.
-      SystemExit: a signal ended the program; what is done is in the state file.
+      SystemExit, Terminated: a signal ended the program; what is done is in the state file.
     """
     finished = _read_state(Path(state))
     if restart:  # only now: a file that is no state file has been refused, and isn't removed
@@ -93,6 +94,8 @@ def run_jobs(
             summary.failed.append((job, reason))
             if not keep_going:
                 break
+    except Terminated:
+        raise
     except KeyboardInterrupt:
         summary.interrupted = True
     return summary

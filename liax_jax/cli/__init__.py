@@ -4,7 +4,6 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from liax_jax import runtime
 from liax_jax.cli.parsing import Parser, check_files
@@ -37,17 +36,18 @@ def _parser() -> Parser:
     return parser
 
 
-def _terminate(signum: int, frame: object) -> NoReturn:
-    sys.exit(128 + signum)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit code: 0, or 2 for an error of the user's."""
+    """Runs the command line.
+
+    Returns:
+      The exit code: 0, 2 for an error of the user's, 130 for Ctrl-C.
+
+    Raises:
+      SystemExit: with 2 for wrong arguments, with 143 for SIGTERM.
+    """
     show_messages()
     runtime.keep_freed_memory_on_cpu()  # before a command imports JAX
     args = _parser().parse_args(argv)
-    # An exception unwinds, so that what is half made is removed.
-    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         check_files(args)
         with runtime.interruptible():
@@ -56,9 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split())
         print(f"liax {args.command}: error: {message}", file=sys.stderr)
         return 2
+    except runtime.Terminated:
+        # Exits rather than returns: a job of `liax batch` ends the whole list.
+        print(f"liax {args.command}: ended by SIGTERM", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
     except KeyboardInterrupt:
         print(f"liax {args.command}: interrupted", file=sys.stderr)
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+        return 128 + signal.SIGINT
     return 0

@@ -66,11 +66,10 @@ def run_program(
 
         show_messages()
         runtime.threads_for_cpu_devices()
-        if sigterm_interrupts:
-            signal.signal(signal.SIGTERM, _raise_terminated)
         try:
-            function()
-        except _Terminated:
+            with runtime.interruptible(sigterm=sigterm_interrupts):
+                function()
+        except runtime.Terminated:
             _fail(program, interrupted, status=128 + signal.SIGTERM)
         except KeyboardInterrupt:
             _fail(program, interrupted, status=130)
@@ -82,14 +81,6 @@ def run_program(
             _fail_alone(program, error, status=2)
 
     app.run(main, flags_parser=parse)
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, on the way that Ctrl-C takes."""
-
-
-def _raise_terminated(number: int, frame: object) -> NoReturn:
-    raise _Terminated
 
 
 def _one_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from liax_jax.animation.batch import run_jobs
 from liax_jax.animation.jobs import Job, JobsError
+from liax_jax.runtime import Terminated
 
 
 def _jobs(tmp_path, count=4):
@@ -104,11 +105,12 @@ def test_interruption_ends_the_batch_and_the_next_goes_on(tmp_path, act):
     assert runner.ran == [2, 3]
 
 
-def test_a_signal_ends_the_program(tmp_path):
+@pytest.mark.parametrize("ended", [SystemExit(143), Terminated()])
+def test_a_signal_ends_the_program(tmp_path, ended):
     jobs, state = _jobs(tmp_path), tmp_path / "state.jsonl"
-    with pytest.raises(SystemExit) as exit_info:
-        run_jobs(jobs, Runner({1: _raise(SystemExit(143))}), state)
-    assert exit_info.value.code == 143
+    with pytest.raises(type(ended)) as exit_info:
+        run_jobs(jobs, Runner({1: _raise(ended)}), state)
+    assert exit_info.value is ended
     runner = Runner()
     run_jobs(jobs, runner, state)
     assert runner.ran == [1, 2, 3]

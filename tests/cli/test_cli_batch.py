@@ -113,6 +113,8 @@ def test_signals_end_it_cleanly(tmp_path, signum, code):
             "to go on, run the same command again",
         ]
         assert err == "liax batch: interrupted\n"
+    else:
+        assert (out, err) == ("", "liax batch: ended by SIGTERM\n")
     (entry,) = (tmp_path / "jobs.csv.state.jsonl").read_text().splitlines()
     assert json.loads(entry)["arguments"] == "--source=quick"
 
