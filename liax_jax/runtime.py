@@ -7,6 +7,7 @@ import os
 import platform
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 # Parameter numbers of glibc's mallopt (malloc.h), and the values that keep freed memory.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -81,7 +82,8 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, on the way that Ctrl-C takes."""
 
 
-_INTERRUPTS = {
+# Signal → (its handler at the start of a program, what it raises here).
+_INTERRUPTS: dict[signal.Signals, tuple[Any, type[KeyboardInterrupt]]] = {
     signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt),
     signal.SIGTERM: (signal.SIG_DFL, Terminated),
 }
@@ -102,7 +104,7 @@ def interruptible(sigterm: bool = True) -> Iterator[None]:
     """
 
     def handle(number, frame):
-        _, interrupt = _INTERRUPTS[number]
+        _, interrupt = _INTERRUPTS[signal.Signals(number)]
         _pending[:] = [interrupt]
         raise interrupt
 

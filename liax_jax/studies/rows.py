@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from liax_jax.interpretability.disentanglement import Score, measure_disentanglement
 from liax_jax.interpretability.predictors import FOUND_R2
 from liax_jax.interpretability.stability import measure_stability
 from liax_jax.studies.cell_measures import KIND, USED_KIND, read_codes
@@ -150,6 +151,11 @@ def _row(
                     [each["control"][measure] for each in of],
                 )
         factors = _factors([r["readability"][KIND] for r in results])
+        if criterion is not None:
+            scores = [_mig_of_frames(cell, root, criterion) for cell in cells]
+            statistics["mig_frames"] = over_seeds(
+                [score.value for score in scores], [score.control for score in scores]
+            )
         if len(cells) > 1:
             statistics |= agreement(*_codes(cells, root, criterion))
     settings = _settings(cells[0]) | {"rotation": criterion, "pairs": trained[0]["pairs"]}
@@ -203,6 +209,14 @@ def _codes(
         matrices = [_matrix(cell, root, criterion) for cell in cells]
         alphas = [alpha @ matrix for alpha, matrix in zip(alphas, matrices, strict=True)]
     return alphas, codes[0].group
+
+
+def _mig_of_frames(cell: Cell, root: Path, criterion: str) -> Score:
+    """Of turned codes; a cell's result has it of the codes as they are."""
+    codes = read_codes(cell.folder(root))
+    turned = dataclasses.replace(codes, alpha=codes.alpha @ _matrix(cell, root, criterion))
+    # The fastest regressor: its scores aren't looked at.
+    return measure_disentanglement(turned, regressors=("ridge",), bootstrap=0).scores["mig"]
 
 
 def _matrix(cell: Cell, root: Path, criterion: str) -> np.ndarray:
