@@ -4,7 +4,7 @@
 
 Dense and sparse with five seeds; a price that is given up again; more factors, whose effects
 overlap; three distributions of factors; λ₂, other penalties, a price on the source's code, noise,
-M; the codes turned afterwards.
+longer training, M; the codes turned afterwards.
 Every cell's control, the same codes in random bases, is in its own result.
 """
 
@@ -58,6 +58,12 @@ def settings() -> list[Setting]:
         "λ₂ 0.03, noise": {"loss.code_noise": 0.1, "loss.sparsity": 0.03},
     }
     rows += [(name, fields, OTHER_SEEDS, ()) for name, fields in others.items()]
+    # Does the penalty only lack time to turn the axes?
+    longer = {"train_steps": 3 * heads.STEPS}
+    rows += [
+        ("dense, longer", longer, range(1), FEWER_ROTATIONS),
+        ("λ₂ 0.03, longer", longer | {"loss.sparsity": 0.03}, range(1), ()),
+    ]
     # As many vectors as factors. λ₂ weighs the mean over vectors: the same price for each.
     four = {"model.num_vectors": 4}
     rows += _both("M 4", four, price=MAIN_LAMBDA * 4 / heads.VECTORS)

@@ -81,10 +81,10 @@ class Stability:
         return means | dataclasses.asdict(self)
 
 
-def used(alpha: np.ndarray) -> np.ndarray:
-    """(M,) bool: coefficients whose deviation is at least a hundredth of the largest one's."""
+def used(alpha: np.ndarray, share: float = USED_SHARE) -> np.ndarray:
+    """(M,) bool: coefficients whose deviation is at least this share of the largest one's."""
     deviation = alpha.std(0)
-    return active(alpha) & (deviation >= USED_SHARE * deviation.max())
+    return active(alpha) & (deviation >= share * deviation.max())
 
 
 def match(a: np.ndarray, b: np.ndarray) -> tuple[float, tuple[tuple[int, int, float], ...]]:
@@ -142,15 +142,20 @@ def measure_stability(
     *,
     similarities: Sequence[str] = SIMILARITIES,
     rotations: int = 10,
+    used_share: float = USED_SHARE,
     seed: int = 0,
 ) -> Stability:
     """Compares the codes of several runs on the same frames.
+
+    The control turns what each run uses, no more: put into a random basis of all M vectors, codes
+    of few dimensions would be spread over many, of which some always match.
 
     Args:
       runs: two or more of (n, M); M may differ.
       group: (n,) who is in each frame.
       similarities: of `SIMILARITIES`, for UDR; "lasso" needs scikit-learn.
       rotations: random bases of both runs, for the control, ≥ 1.
+      used_share: of the largest deviation, which makes a coefficient one that is used.
 
     Raises:
       ValueError: fewer than two runs, other numbers of frames, codes that can't be compared.
@@ -167,9 +172,10 @@ def measure_stability(
                 "the same frames for all"
             )
     rng = np.random.default_rng(seed)
+    kept = [np.flatnonzero(used(alpha, used_share)) for alpha in runs]
     pairs = []
     for i, j in itertools.combinations(range(len(runs)), 2):
-        a, b = runs[i], runs[j]
+        a, b = runs[i][:, kept[i]], runs[j][:, kept[j]]
         turned = [
             (a @ random_rotation(a.shape[1], rng), b @ random_rotation(b.shape[1], rng))
             for _ in range(rotations)
@@ -185,8 +191,8 @@ def measure_stability(
                     kind: float(np.mean([pair_udr(*codes, kind) for codes in turned]))
                     for kind in similarities
                 },
-                (linear_r2(a, b, group) + linear_r2(b, a, group)) / 2,
-                matches,
+                (linear_r2(runs[i], runs[j], group) + linear_r2(runs[j], runs[i], group)) / 2,
+                tuple((int(kept[i][x]), int(kept[j][y]), value) for x, y, value in matches),
             )
         )
     of_run = {
@@ -196,7 +202,7 @@ def measure_stability(
         )
         for kind in similarities
     }
-    return Stability(tuple(pairs), tuple(int(used(alpha).sum()) for alpha in runs), of_run)
+    return Stability(tuple(pairs), tuple(map(len, kept)), of_run)
 
 
 def linear_r2(a: np.ndarray, b: np.ndarray, group: np.ndarray) -> float:

@@ -1,55 +1,64 @@
 """The report of the study of readability: docs/interpretability.md, .json and pictures."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from liax_jax.studies import plots
+from liax_jax.studies.axes_afterwards import axes_by_row
 from liax_jax.studies.cell_measures import EXAMPLES_NAME, KIND, read_codes
 from liax_jax.studies.cells import Study
 from liax_jax.studies.document import fill, provenance, rows_table, shown, table, write_json
 from liax_jax.studies.rows import Row, above_control, make_rows, paired
+from liax_jax.studies.seed_statistics import Statistic
 from liax_jax.studies.targets import readability_targets, remedies_table, targets_table
 
 # Of the rows that targets and pictures compare; configs/studies/interpretability.py names them.
 DENSE, SPARSE, RELEASED = "dense", "sparse", "sparse, released"
-# The basis found as the penalty would, and the one that knows of variances alone.
-TURNED, PRINCIPAL = "rotated (l1 of frames)", "rotated (pca)"
+# Bases found afterwards: as the penalty of eq. 9 would, on frames; and on deviations by sparsity
+# and by variances alone.
+OF_FRAMES, TURNED, PRINCIPAL = "rotated (l1 of frames)", "rotated (l1)", "rotated (pca)"
 COLUMNS = {
     "pooled_psnr": ("PSNR, dB (copy)", 2, True),
     "dci_d": ("DCI-D (control)", 2, True),
-    "mig_frames": ("MIG (control)", 2, True),
+    "mig_frames": ("MIG of frames (control)", 2, True),
     "matched": ("matched correlation (control)", 2, True),
     "matched_above": ("above its control", 2, False),
 }
 SCORE_COLUMNS = {
-    "found": ("factors found", 1, False),
-    "dci_i": ("informativeness", 2, False),
     "dci_d_all": ("DCI-D of all factors (control)", 2, True),
     "dci_d_used": ("of used vectors (control)", 2, True),
     "forest_d": ("with a forest (control)", 2, True),
     "dci_c": ("DCI-C (control)", 2, True),
     "mig": ("MIG of deviations (control)", 2, True),
     "sap": ("SAP (control)", 2, True),
-}
-OTHER_COLUMNS = {
     "modularity": ("modularity (control)", 2, True),
     "irs": ("IRS (control)", 2, True),
-    "udr": ("UDR (control)", 2, True),
-    "linear_r2": ("linear R² between seeds", 2, False),
+}
+SPARSITY_COLUMNS = {
     "gini_deviations": ("Gini (control)", 2, True),
     "effective_vectors_deviations": ("effective vectors (control)", 1, True),
     "mean_abs": ("mean abs. α", 3, False),
+    "udr": ("UDR (control)", 2, True),
+}
+# What doesn't depend on the axes.
+TRAINED_COLUMNS = {
     "l1": ("L1 (copy)", 4, True),
     "ssim": ("SSIM (copy)", 2, True),
+    "psnr": ("PSNR, mean over frames, dB (copy)", 2, True),
+    "found": ("factors found", 1, False),
+    "dci_i": ("R² of factors, mean", 2, False),
+    "linear_r2": ("linear R² between seeds", 2, False),
+    "minutes": ("minutes of training", 0, False),
 }
 _COMPARED = (
     (SPARSE, DENSE),
     (SPARSE, f"{DENSE}, {TURNED}"),
-    (SPARSE, f"{DENSE}, {PRINCIPAL}"),
+    (f"{DENSE}, {TURNED}", DENSE),
     (f"{DENSE}, {TURNED}", f"{DENSE}, {PRINCIPAL}"),
-    (f"{SPARSE}, {TURNED}", SPARSE),
+    (f"{SPARSE}, {OF_FRAMES}", SPARSE),
     (RELEASED, DENSE),
     (RELEASED, SPARSE),
 )
@@ -69,24 +78,31 @@ def write_interpretability(
     rows = make_rows(study, results, root)
     by_name = {row.name: row for row in rows}
     targets = readability_targets(by_name.get(SPARSE), by_name.get(DENSE))
-    main = [row for row in rows if not _of_distribution(row, study)]
+    trained = [row for row in rows if row.settings["rotation"] is None]
+    alike = [row for row in trained if _moves_alike(row, study)]
+    axes = axes_by_row(study, results, root)
     pairs = distribution_pairs(rows)
-    sweep = [row.name for row in sorted(main, key=_lambda) if _is_of_sweep(row)]
+    sweep = [row.name for row in sorted(trained, key=_lambda) if _is_of_sweep(row)]
     pictures = docs / study.name
     pictures.mkdir(parents=True, exist_ok=True)
     if rows:
-        _draw(study, results, root, pictures, main, pairs)
-        plots.plot_tradeoff(pictures / "tradeoff.png", main, sweep)
+        _draw(study, results, root, pictures, rows, pairs, sweep)
+        turned = {name: found["l1 of frames"].value for name, found in axes.items()}
+        plots.plot_tradeoff(pictures / "tradeoff.png", alike, turned, sweep)
     parts = {
         "provenance": provenance(study, results),
         "targets": targets_table(targets),
-        "remedies": remedies_table(by_name.get(DENSE), main),
+        "remedies": remedies_table(by_name.get(DENSE), alike, axes),
         "comparisons": _comparisons_table(by_name),
-        "main": rows_table(main, COLUMNS),
-        "scores": rows_table(main, SCORE_COLUMNS),
-        "other": rows_table(main, OTHER_COLUMNS),
-        "distributions": _distributions_table(pairs, by_name),
+        "main": rows_table(rows, COLUMNS),
+        "distributions": _distributions_table(pairs),
+        "axes": _axes_table(pairs, axes),
         "factors": _factors_table(by_name.get(DENSE), by_name.get(SPARSE)),
+    }
+    scores = {
+        "scores": rows_table(rows, SCORE_COLUMNS),
+        "sparsity": rows_table(rows, SPARSITY_COLUMNS),
+        "trained": rows_table(trained, TRAINED_COLUMNS),
     }
     write_json(
         docs / f"{study.name}.json",
@@ -95,10 +111,15 @@ def write_interpretability(
             "codes": KIND,
             "targets": [target.to_json() for target in targets],
             "rows": [row.to_json() for row in rows],
+            "axes": {
+                row: {name: dataclasses.asdict(statistic) for name, statistic in found.items()}
+                for row, found in axes.items()
+            },
             "cells": {name: _short(result) for name, result in results.items()},
         },
     )
     fill(docs / f"{study.name}.md", parts)
+    fill(docs / f"{study.name}_scores.md", scores)
 
 
 def describe_cell(result: Mapping[str, Any]) -> str:
@@ -121,8 +142,11 @@ def distribution_pairs(rows: Sequence[Row]) -> dict[str, tuple[Row, Row]]:
     return {name: (pair[False], pair[True]) for name, pair in found.items() if len(pair) == 2}
 
 
-def _of_distribution(row: Row, study: Study) -> bool:
-    return row.settings["distribution"] != study.cells[0].config.data.procedural.distribution
+def _moves_alike(row: Row, study: Study) -> bool:
+    """Whether its people move as those of the first cell do, so that PSNR can be compared."""
+    usual = study.cells[0].config.data.procedural
+    moving = list(usual.moving)
+    return (row.settings["distribution"], row.settings["moving"]) == (usual.distribution, moving)
 
 
 def _lambda(row: Row) -> float:
@@ -152,36 +176,57 @@ def _comparisons_table(rows: Mapping[str, Row]) -> str:
     return table(("seed by seed", "DCI-D", "DCI-D of all factors", "PSNR, dB"), lines)
 
 
-def _distributions_table(pairs: Mapping[str, tuple[Row, Row]], rows: Mapping[str, Row]) -> str:
+def _distributions_table(pairs: Mapping[str, tuple[Row, Row]]) -> str:
+    """What training with the penalty does, by the distribution of the factors."""
     header = [
-        "distribution", "kurtosis", "seeds", "PSNR dense", "sparse", "factors found, dense",
-        "sparse", "DCI-D dense", "dense, turned (l1)", "dense, turned (pca)", "sparse",
-        "standardized", "gain, sparse − dense",
+        "distribution", "kurtosis", "seeds", "PSNR dense", "PSNR sparse", "found dense",
+        "found sparse", "DCI-D dense (control)", "DCI-D sparse (control)", "gain",
     ]  # fmt: skip
     lines = []
     for name, (dense, sparse) in pairs.items():
         kurtosis = [about["kurtosis"] for about in dense.factors.values()]
-        prefix = dense.name.removesuffix(DENSE)
-        compared = [
-            dense,
-            rows.get(f"{dense.name}, {TURNED}"),
-            rows.get(f"{dense.name}, {PRINCIPAL}"),
-            sparse,
-            rows.get(f"{prefix}standardized"),
+        both = [
+            shown(row.statistics.get(key), digits, control)
+            for key, digits, control in (
+                ("pooled_psnr", 2, False),
+                ("found", 1, False),
+                ("dci_d", 2, True),
+            )
+            for row in (dense, sparse)
         ]
-        psnr, found = (
-            [shown(row.statistics.get(key), digits, False) for row in (dense, sparse)]
-            for key, digits in (("pooled_psnr", 2), ("found", 1))
-        )
+        gain = shown(paired(sparse, dense, "dci_d"), 2)
+        mean = f"{sum(kurtosis) / len(kurtosis):+.2f}"
+        lines.append([name, mean, str(len(dense.seeds)), *both, gain])
+    return table(header, lines)
+
+
+def _axes_table(
+    pairs: Mapping[str, tuple[Row, Row]], axes: Mapping[str, Mapping[str, Statistic]]
+) -> str:
+    """Which axes of the dense models' codes each criterion finds, by the factors' distribution."""
+    header = [
+        "distribution", "random", "ℓ1, of frames", "principal axes, of frames",
+        "ℓ1, of deviations", "principal axes, of deviations",
+        "equal sizes: random", "equal sizes: ℓ1",
+    ]  # fmt: skip
+    lines = []
+    for name, (dense, _) in pairs.items():
+        found = axes.get(dense.name)
+        if found is None:
+            continue
+        forms = [
+            found[f"{criterion} of {form}"]
+            for form in ("frames", KIND)
+            for criterion in ("l1", "pca")
+        ]
+        equal = found["l1 of equal sizes"]
         lines.append(
             [
                 name,
-                f"{sum(kurtosis) / len(kurtosis):+.2f}",
-                str(len(dense.seeds)),
-                *psnr,
-                *found,
-                *(shown(row.statistics["dci_d"] if row else None, 3) for row in compared),
-                shown(paired(sparse, dense, "dci_d"), 3),
+                f"{forms[0].control:.2f}",
+                *(shown(score, 2, control=False) for score in forms),
+                f"{equal.control:.2f}",
+                shown(equal, 2, control=False),
             ]
         )
     return table(header, lines)
@@ -205,20 +250,23 @@ def _draw(
     results: Mapping[str, dict[str, Any]],
     root: Path,
     pictures: Path,
-    main: Sequence[Row],
+    rows: Sequence[Row],
     pairs: Mapping[str, tuple[Row, Row]],
+    sweep: Sequence[str],
 ) -> None:
     panels = {
         "dci_d": "DCI disentanglement",
-        "mig_frames": "MIG",
+        "mig_frames": "MIG of frames",
         "matched": "matched correlation",
         "pooled_psnr": "PSNR, dB",
     }
-    plots.plot_rows(pictures / "rows.png", main, panels)
+    plots.plot_rows(pictures / "rows.png", rows, panels)
     finished = [cell for cell in study.cells if cell.name in results]
+    alike = {row.name for row in rows if _moves_alike(row, study)}
     curves: dict[str, list[Any]] = {}
     for cell in finished:
-        curves.setdefault(cell.row, []).append(results[cell.name]["curve"])
+        if cell.row in (*sweep, RELEASED):
+            curves.setdefault(cell.row, []).append(results[cell.name]["curve"])
     plots.plot_curves(pictures / "curves.png", curves)
     first = {cell.row: cell for cell in reversed(finished)}
     # Fig. 3 of the paper: the same people, frame by frame.
@@ -231,11 +279,11 @@ def _draw(
         plots.plot_coefficients(pictures / "coefficients.png", codes)
     if pairs:
         plots.plot_kurtosis(pictures / "kurtosis.png", pairs)
-    usual = study.cells[0].config.data.procedural.distribution
+    # In the order of the tables; all from the same frames.
     examples = {
-        cell.row: cell.folder(root) / EXAMPLES_NAME
-        for cell in dict.fromkeys(first[c.row] for c in finished)
-        if cell.config.data.procedural.distribution == usual
+        row: first[row].folder(root) / EXAMPLES_NAME
+        for row in dict.fromkeys(cell.row for cell in study.cells)
+        if row in alike and row in first
     }
     if examples:
         resolution = study.cells[0].config.model.resolution

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from liax_jax.studies.rows import Row
-from liax_jax.visualization import label_strip, save_png
 
 _VALUE, _CONTROL, _DPI = "#1f6fb4", "#b0b0b0", 110
 
@@ -34,21 +33,22 @@ def _figure(width: float, height: float, columns: int = 1, **options: Any):
 
 
 def plot_rows(path: Path, rows: Sequence[Row], statistics: Mapping[str, str]) -> None:
-    """A panel for each measure: a dot for every row, small ones for its seeds, its control in grey.
+    """A panel for each measure that any row has: a dot for every row, a grey tick its control.
 
-    From three seeds on with the interval of the mean.
+    Small dots are its seeds. A line is an interval: of the mean from three seeds on; pale, over
+    people, of one seed.
     """
-    figure, axes = _figure(
-        3 + 2.6 * len(statistics), 1 + 0.3 * len(rows), len(statistics), sharey=True
-    )
+    panels = {n: t for n, t in statistics.items() if any(n in row.statistics for row in rows)}
+    figure, axes = _figure(3 + 2.6 * len(panels), 1 + 0.3 * len(rows), len(panels), sharey=True)
     heights = np.arange(len(rows))[::-1]
-    for axis, (name, title) in zip(axes, statistics.items(), strict=True):
+    for axis, (name, title) in zip(axes, panels.items(), strict=True):
         for height, row in zip(heights, rows, strict=True):
             found = row.statistics.get(name)
             if found is None:
                 continue
-            if found.interval is not None and len(found.values) > 2:
-                axis.plot(found.interval, [height, height], color=_VALUE, linewidth=1.2)
+            if found.interval is not None and len(found.values) != 2:
+                pale = 0.35 if found.over == "people" else 1.0
+                axis.plot(found.interval, [height, height], color=_VALUE, linewidth=1.2, alpha=pale)
             if found.over != "pairs":
                 axis.scatter(
                     found.values, [height] * len(found.values), s=6, color=_VALUE, alpha=0.5
@@ -119,42 +119,62 @@ def examples_sheet(path: Path, examples: Mapping[str, Path], resolution: int) ->
       examples: {row: examples.png of a cell}; all of the same people.
       resolution: of the models.
     """
-    scale = max(1, 96 // resolution)
+    scale, gap = max(1, 96 // resolution), 6
     read = {name: np.asarray(Image.open(file).convert("RGB")) for name, file in examples.items()}
     first = next(iter(read.values()))
     strips = {"source": first[:resolution], "driving": first[resolution : 2 * resolution]}
     strips |= {name: picture[2 * resolution :] for name, picture in read.items()}
     large = [strip.repeat(scale, 0).repeat(scale, 1) for strip in strips.values()]
-    labels = [label_strip([name], [large[0].shape[1]]) for name in strips]
-    parts = [part for pair in zip(labels, large, strict=True) for part in pair]
-    save_png(path, np.concatenate(parts))
+    sheet = np.concatenate(
+        [np.pad(s, ((0, gap), (0, 0), (0, 0)), constant_values=255) for s in large]
+    )
+    height = large[0].shape[0]
+    # Names beside the strips, in the fonts of the plots, which have λ.
+    figure, (axis,) = _figure(2 + sheet.shape[1] / _DPI, 0.2 + sheet.shape[0] / _DPI)
+    axis.imshow(sheet, interpolation="nearest")
+    axis.set_yticks(
+        [height / 2 + number * (height + gap) for number in range(len(strips))], list(strips)
+    )
+    axis.set_xticks([])
+    axis.tick_params(length=0, labelsize=9)
+    axis.spines[:].set_visible(False)
+    figure.savefig(path, dpi=_DPI)
 
 
-def plot_tradeoff(path: Path, rows: Sequence[Row], sweep: Sequence[str]) -> None:
-    """Readability over reconstruction, a point a row: what a penalty buys, and what it costs.
+def plot_tradeoff(
+    path: Path, rows: Sequence[Row], turned: Mapping[str, float], sweep: Sequence[str]
+) -> None:
+    """Readability over reconstruction: what a penalty buys, what it costs, what turning adds.
 
     Args:
-      rows: any.
+      rows: any; a dot each, numbered.
+      turned: {row: score of the same codes turned afterwards}, an open circle above its dot.
       sweep: names of rows to be joined by a line, in order.
     """
-    figure, (axis,) = _figure(8, 5)
-    by_name = {row.name: row for row in rows}
+    figure, (axis,) = _figure(9, 5)
     points = {
-        name: (row.statistics["pooled_psnr"].value, row.statistics["dci_d"].value)
-        for name, row in by_name.items()
+        row.name: (row.statistics["pooled_psnr"].value, row.statistics["dci_d"].value)
+        for row in rows
         if "dci_d" in row.statistics
     }
     line = [points[name] for name in sweep if name in points]
     if line:
-        axis.plot(*zip(*line, strict=True), color=_CONTROL, linewidth=1, zorder=1)
-    for name, (psnr, score) in points.items():
-        axis.scatter([psnr], [score], s=22, color=_VALUE, zorder=2)
+        axis.plot(*zip(*line, strict=True), color=_CONTROL, linewidth=1, zorder=1, label="λ₂")
+    for number, (name, (psnr, score)) in enumerate(points.items(), 1):
+        axis.scatter([psnr], [score], s=22, color=_VALUE, zorder=2, label=f"{number}  {name}")
+        if name in turned:
+            axis.plot([psnr, psnr], [score, turned[name]], color=_VALUE, linewidth=0.6, alpha=0.5)
+            axis.scatter([psnr], [turned[name]], s=22, facecolors="white", edgecolors=_VALUE)
         axis.annotate(
-            name, (psnr, score), fontsize=6, xytext=(3, 3), textcoords="offset points", alpha=0.8
+            str(number), (psnr, score), fontsize=8, xytext=(4, -9), textcoords="offset points"
         )
+    axis.scatter(
+        [], [], s=22, facecolors="white", edgecolors=_VALUE, label="turned by ℓ1 of frames"
+    )
     axis.set_xlabel("PSNR, dB", fontsize=9)
     axis.set_ylabel("DCI disentanglement", fontsize=9)
     axis.grid(color="#e6e6e6")
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=1)
     figure.savefig(path, dpi=_DPI)
 
 
@@ -164,7 +184,7 @@ def plot_kurtosis(path: Path, pairs: Mapping[str, tuple[Row, Row]]) -> None:
     Args:
       pairs: {distribution: (dense, sparse)}.
     """
-    figure, (axis,) = _figure(5.5, 4)
+    figure, (axis,) = _figure(6.5, 4.5)
     for number, (name, (dense, sparse)) in enumerate(pairs.items()):
         for factor in dense.factors.keys() & sparse.factors.keys():
             gain = sparse.factors[factor]["completeness"] - dense.factors[factor]["completeness"]
@@ -172,9 +192,12 @@ def plot_kurtosis(path: Path, pairs: Mapping[str, tuple[Row, Row]]) -> None:
                 continue
             kurtosis = dense.factors[factor]["kurtosis"]
             axis.scatter([kurtosis], [gain], color=f"C{number}", s=18)
-            axis.annotate(factor, (kurtosis, gain), fontsize=6, alpha=0.7)
+            axis.annotate(
+                factor, (kurtosis, gain), fontsize=8, xytext=(5, 2), textcoords="offset points"
+            )
         axis.scatter([], [], color=f"C{number}", label=name)
     axis.axhline(0, color=_CONTROL, linewidth=0.8)
+    axis.margins(x=0.15)
     axis.set_xlabel("excess kurtosis of the factor", fontsize=9)
     axis.set_ylabel("completeness, sparse − dense", fontsize=9)
     axis.legend(fontsize=8)

@@ -2,16 +2,17 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from liax_jax.interpretability.codes import Codes
 from liax_jax.interpretability.disentanglement import Score, measure_disentanglement
 from liax_jax.interpretability.predictors import FOUND_R2
 from liax_jax.interpretability.stability import measure_stability
-from liax_jax.studies.cell_measures import KIND, USED_KIND, read_codes
+from liax_jax.studies.cell_measures import KIND, USED_KIND, USED_SHARE, read_codes
 from liax_jax.studies.cells import Cell, Study
 from liax_jax.studies.seed_statistics import Statistic, differences, over_pairs, over_seeds
 
@@ -101,18 +102,20 @@ def _by_seed(row: Row, name: str, which: str) -> dict[int, float]:
 def agreement(codes: Sequence[np.ndarray], group: np.ndarray) -> dict[str, Statistic]:
     """Stability of several seeds: "matched" correlation and "udr", mean over pairs of seeds.
 
+    Of used vectors, which deviate by a tenth of what the first one does, or more.
+
     "matched_above" is where matched correlation lies between its control, which is high where
     codes fill few of their dimensions, (0) and 1.
     """
-    found = measure_stability(codes, group)
-    values = {
+    found = measure_stability(codes, group, used_share=USED_SHARE)
+    values: dict[str, list[tuple[tuple[int, int], float, float | None]]] = {
         "matched_above": [
-            (p.runs, (p.matched - p.matched_control) / (1 - p.matched_control), 0.0)
+            (p.runs, (p.matched - p.matched_control) / (1 - p.matched_control), None)
             for p in found.pairs
         ],
         "matched": [(p.runs, p.matched, p.matched_control) for p in found.pairs],
         "udr": [(p.runs, p.udr["lasso"], p.udr_control["lasso"]) for p in found.pairs],
-        "linear_r2": [(p.runs, p.linear_r2, p.linear_r2) for p in found.pairs],
+        "linear_r2": [(p.runs, p.linear_r2, None) for p in found.pairs],
     }
     return {name: over_pairs(pairs, len(codes)) for name, pairs in values.items()}
 
@@ -139,7 +142,6 @@ def _row(
         [p["mean"] for p in pooled], [p["copy_source"] for p in pooled]
     )
     statistics["minutes"] = over_seeds([r["seconds"]["training"] / 60 for r in trained])
-    statistics["mean_abs"] = over_seeds([r["curve"]["alpha/mean_abs"][-1] for r in trained])
     factors: dict[str, dict[str, float]] = {}
     if all("readability" in r for r in results):
         statistics |= _scores(results)
@@ -151,6 +153,8 @@ def _row(
                     [each["control"][measure] for each in of],
                 )
         factors = _factors([r["readability"][KIND] for r in results])
+        sizes = [np.abs(_frames(cell, root, criterion).alpha).mean() for cell in cells]
+        statistics["mean_abs"] = over_seeds(sizes)
         if criterion is not None:
             scores = [_mig_of_frames(cell, root, criterion) for cell in cells]
             statistics["mig_frames"] = over_seeds(
@@ -175,10 +179,13 @@ def _scores(results: Sequence[Result]) -> dict[str, Statistic]:
     for short, (kind, long) in wanted.items():
         scores = [r["readability"].get(kind, {}).get("scores", {}).get(long) for r in results]
         if all(scores):
+            of_one = scores[0]["interval"]
+            if short == "found" and of_one is not None:  # no more than there are
+                of_one = np.minimum(of_one, len(results[0]["readability"][KIND]["factors"]))
             found[short] = over_seeds(
                 [score["value"] for score in scores],
                 [score["control"] for score in scores],
-                scores[0]["interval"],
+                of_one,
             )
     return found
 
@@ -192,8 +199,13 @@ def _settings(cell: Cell) -> dict[str, Any]:
         "vectors": model.num_vectors,
         "penalty": loss.sparsity_penalty if loss.sparsity else "none",
         "lambda2": loss.sparsity,
+        "lambda2_grows_over": loss.sparsity_ramp_steps,
+        "lambda2_falls": list(loss.sparsity_release),
+        "top_k": loss.sparsity_top_k if loss.sparsity_penalty == "topk" else None,
+        "code_noise": loss.code_noise,
         "source_code": loss.source_code,
         "distribution": procedural.distribution,
+        "moving": list(procedural.moving),
         "steps": cell.steps,
     }
 
@@ -202,21 +214,23 @@ def _codes(
     cells: Sequence[Cell], root: Path, criterion: str | None
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """The codes of each seed as they are scored, turned where asked to, and who is in them."""
-    read: Callable[[Cell], Any] = lambda cell: read_codes(cell.folder(root)).of_kind(KIND)  # noqa: E731
-    codes = [read(cell) for cell in cells]
-    alphas = [code.alpha for code in codes]
-    if criterion is not None:
-        matrices = [_matrix(cell, root, criterion) for cell in cells]
-        alphas = [alpha @ matrix for alpha, matrix in zip(alphas, matrices, strict=True)]
-    return alphas, codes[0].group
+    codes = [_frames(cell, root, criterion).of_kind(KIND) for cell in cells]
+    return [code.alpha for code in codes], codes[0].group
 
 
 def _mig_of_frames(cell: Cell, root: Path, criterion: str) -> Score:
     """Of turned codes; a cell's result has it of the codes as they are."""
-    codes = read_codes(cell.folder(root))
-    turned = dataclasses.replace(codes, alpha=codes.alpha @ _matrix(cell, root, criterion))
+    codes = _frames(cell, root, criterion)
     # The fastest regressor: its scores aren't looked at.
-    return measure_disentanglement(turned, regressors=("ridge",), bootstrap=0).scores["mig"]
+    return measure_disentanglement(codes, regressors=("ridge",), bootstrap=0).scores["mig"]
+
+
+def _frames(cell: Cell, root: Path, criterion: str | None) -> Codes:
+    """The codes of frames as they are, turned where asked to."""
+    codes = read_codes(cell.folder(root))
+    if criterion is None:
+        return codes
+    return dataclasses.replace(codes, alpha=codes.alpha @ _matrix(cell, root, criterion))
 
 
 def _matrix(cell: Cell, root: Path, criterion: str) -> np.ndarray:

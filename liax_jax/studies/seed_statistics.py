@@ -67,11 +67,13 @@ def _t_interval(values: Sequence[float]) -> tuple[float, float]:
     return float(mean - reach), float(mean + reach)
 
 
-def over_pairs(pairs: Sequence[tuple[tuple[int, int], float, float]], seeds: int) -> Statistic:
+def over_pairs(
+    pairs: Sequence[tuple[tuple[int, int], float, float | None]], seeds: int
+) -> Statistic:
     """A mean over pairs of seeds, which share seeds: the interval is a jackknife over seeds.
 
     Args:
-      pairs: ((one seed's number, the other's), value, control).
+      pairs: ((one seed's number, the other's), value, control or None).
       seeds: how many there are; without three of them there is no interval.
     """
     values = [value for _, value, _ in pairs]
@@ -85,5 +87,6 @@ def over_pairs(pairs: Sequence[tuple[tuple[int, int], float, float]], seeds: int
         error = np.sqrt((seeds - 1) / seeds * np.square(without - np.mean(without)).sum())
         reach = float(stats.t.ppf(0.975, seeds - 1) * error)
         interval = (mean - reach, mean + reach)
-    control = float(np.mean([control for _, _, control in pairs]))
+    controls = [control for _, _, control in pairs if control is not None]
+    control = float(np.mean(controls)) if controls else None
     return Statistic(mean, interval, "pairs", control, tuple(values))

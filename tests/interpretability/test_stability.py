@@ -53,6 +53,31 @@ def test_mixed_runs_share_the_space_and_not_the_axes(runs, groups):
     assert report["matched"] == found.matched and len(report["pairs"]) == 3
 
 
+def test_runs_of_random_axes_match_as_their_control_does(groups):
+    """Four factors in four of eight vectors, the others nearly still: chance alone matches them."""
+    rng = np.random.default_rng(5)
+    factors, above = rng.laplace(size=(len(groups), 4)), []
+    for _ in range(60):
+        codes = [
+            np.hstack(
+                [factors @ random_rotation(4, rng), 0.02 * rng.standard_normal(factors.shape)]
+            )
+            for _ in range(2)
+        ]
+        found = measure_stability(codes, groups, similarities=("correlation",), used_share=0.1)
+        above.append(found.matched - found.matched_control)
+        assert found.used == (4, 4) and len(found.pairs[0].matches) == 4
+    assert abs(np.mean(above)) < 0.03
+    # Nearly still coefficients, were they counted, would find no partner.
+    assert measure_stability(codes, groups, similarities=()).matched < found.matched - 0.2
+
+
+def test_matches_are_told_by_the_coefficients_own_numbers(runs, groups):
+    last = runs["first"][:, ::-1]
+    ((pair),) = measure_stability([runs["first"], last], groups, similarities=()).pairs
+    assert len(pair.matches) == 5 and all(i + j == 7 for i, j, _ in pair.matches)
+
+
 def test_udr_of_a_run_with_itself_is_near_one(runs):
     assert pair_udr(runs["first"], runs["first"], "lasso") > 0.9
     table = similarity(runs["first"], runs["first"], "correlation")

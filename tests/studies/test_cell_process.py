@@ -98,7 +98,8 @@ def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request
 
     docs = tmp_path / "docs"
     docs.mkdir()
-    shutil.copy(request.config.rootpath / "docs" / "interpretability.md", docs)
+    for name in ("interpretability.md", "interpretability_scores.md"):
+        shutil.copy(request.config.rootpath / "docs" / name, docs)
     study.write_report(study, study.results(root), root, docs)
     text = (docs / "interpretability.md").read_text()
     assert "| dense, rotated (l1) | 1 |" in text and "Not finished: broken-0" in text
