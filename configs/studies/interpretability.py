@@ -93,7 +93,7 @@ def get_study() -> Study:
 
 
 def _urgency(cell: Cell) -> tuple[int, int]:
-    if cell.seed == 0:
+    if cell.seed == 0 and cell.steps == heads.STEPS:
         return 0, 0
     return (1 if cell.row in (DENSE, SPARSE) else 2), cell.seed
 
