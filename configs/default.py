@@ -35,15 +35,17 @@ def get_config() -> ConfigDict:
     config.loss.l1 = 1.0
     config.loss.perceptual = 1.0  # λ₁ (LIA's own trainer has 1, times layer_weights below)
     config.loss.adversarial = 1.0
-    config.loss.sparsity = 0.1  # λ₂; not published
+    # λ₂; not published. Not tuned at this size: docs/interpretability.md has what it does, and
+    # costs, in small models.
+    config.loss.sparsity = 0.1
     # What λ₂ weighs: "l1", mean |α|; "hoyer", ‖α‖₁ / ‖α‖₂ of each frame, free of scale; "topk",
     # mean |α| of all but the sparsity_top_k largest of each frame; "standardized",
     # mean |α| of each vector over how far it moves within clips, a matter of shape alone.
     config.loss.sparsity_penalty = "l1"
     config.loss.sparsity_top_k = 3  # of "topk" alone
     config.loss.sparsity_ramp_steps = 0  # λ₂ (and source_code) grows from 0 over so many steps
-    # (first, last): it falls back to 0 between these two steps; empty = never. The axes stay, α
-    # grows back to what reconstruction wants.
+    # (first, last): it falls back to 0 between these two steps; empty = never. α grows back to what
+    # reconstruction wants; nothing holds the axes then.
     config.loss.sparsity_release = ()
     # Deviation of Gaussian noise on α in training: small coefficients then carry nothing.
     config.loss.code_noise = 0.0

@@ -26,7 +26,7 @@ def add_probe_flags(command: argparse.ArgumentParser, kind: str | None) -> None:
         required=True,
         metavar="DATA",
         help="records of `liax prepare`, a video or a folder of videos, the workdir of a run (for "
-        "its evaluation data), or 'procedural': drawn portraits, whose factors are known",
+        "its evaluation clips), or 'procedural': drawn portraits, whose factors are known",
     )
     group.add_argument("--split", default="", help="of records or videos (default: val, if any)")
     group.add_argument("--clips", type=int, default=64, metavar="N", help="at most (default 64)")
@@ -46,8 +46,8 @@ def add_probe_flags(command: argparse.ArgumentParser, kind: str | None) -> None:
         "--distribution",
         default="natural",
         metavar="NAME",
-        help="of the factors of drawn portraits: natural, laplacian, gaussian, uniform "
-        "(default natural)",
+        help="of the factors of 'procedural': natural, resting (mostly at rest), laplacian, "
+        "gaussian, uniform (default natural); a run's own portraits move as its config says",
     )
     group.add_argument(
         "--crop",
@@ -55,7 +55,12 @@ def add_probe_flags(command: argparse.ArgumentParser, kind: str | None) -> None:
         metavar="HOW",
         help="of videos, as of `liax animate` (default auto)",
     )
-    group.add_argument("--seed", type=int, default=0, help="of all that is random (default 0)")
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="of rotations and resampling; drawn people are always the same (default 0)",
+    )
     group.add_argument(
         "--chunk",
         type=int,

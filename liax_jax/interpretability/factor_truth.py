@@ -2,7 +2,8 @@
 
 Drawn portraits can be drawn again with any factor changed, so a model's change of one is compared
 with what changing each factor would do to the very same person: least squares of the picture's
-change on the 14 pictures of change. Several portraits share one solution, since a direction is to
+change on the pictures of change of the factors that move in the clips, all 14 by default. Several
+portraits share one solution, since a direction is to
 do the same to all of them.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from liax_jax.data.procedural import FACTORS, ProceduralClips, factor_range
+from liax_jax.data.procedural import ProceduralClips, factor_range
 
 # Half the step, in normalised units, over which a factor's picture of change is taken.
 _STEP = 0.12
@@ -58,7 +59,7 @@ class FactorChange:
     @property
     def ranked(self) -> list[str]:
         """The factors that count, the one that changes most first."""
-        counted = [name for name in FACTORS if self.importance[name] >= MIN_IMPORTANCE]
+        counted = [name for name, share in self.importance.items() if share >= MIN_IMPORTANCE]
         return sorted(counted, key=lambda name: -abs(self.amounts[name]))
 
     @property
@@ -74,13 +75,14 @@ def factor_change(clips: ProceduralClips, changes: Sequence[PortraitChange]) -> 
     """Fits what happened to several drawn portraits by changes of their factors.
 
     Args:
-      clips: that the portraits are frames of.
+      clips: that the portraits are frames of; the factors are those that move in them.
       changes: one a portrait, all by the same change of a direction.
 
     Raises:
       ValueError: no portrait, or nothing changed in any.
     """
-    normal, projected = np.zeros((len(FACTORS),) * 2), np.zeros(len(FACTORS))
+    names = clips.factor_names
+    normal, projected = np.zeros((len(names),) * 2), np.zeros(len(names))
     energy = 0.0
     for change in changes:
         fields = _factor_pictures(clips, change.clip, change.time)
@@ -96,8 +98,8 @@ def factor_change(clips: ProceduralClips, changes: Sequence[PortraitChange]) -> 
     importance = np.square(amounts) / np.diag(np.linalg.inv(normal)) / energy
     explained = float(2 * amounts @ projected - amounts @ normal @ amounts) / energy
     return FactorChange(
-        dict(zip(FACTORS, amounts.tolist(), strict=True)),
-        dict(zip(FACTORS, importance.tolist(), strict=True)),
+        dict(zip(names, amounts.tolist(), strict=True)),
+        dict(zip(names, importance.tolist(), strict=True)),
         explained,
     )
 
@@ -106,7 +108,7 @@ def _factor_pictures(clips: ProceduralClips, clip: int, time: int) -> np.ndarray
     """(F, P) float64: how the picture changes over each factor's whole range, by small steps."""
     rest = clips.factors(clip)[time]
     rows = []
-    for at, name in enumerate(FACTORS):
+    for at, name in enumerate(clips.factor_names):
         low, high = factor_range(name)
         ends = []
         for value in (max(rest[at] - _STEP, low), min(rest[at] + _STEP, high)):

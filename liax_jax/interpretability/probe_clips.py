@@ -79,8 +79,8 @@ def open_probe_clips(
 
     Args:
       data: a folder of `liax prepare`; a video, or a folder of videos; the workdir of a run, for
-        the data it was trained on (of drawn portraits: `num_clips` people it never saw); or
-        "procedural" for drawn portraits, whose factors are known.
+        its evaluation clips (of drawn portraits: `num_clips` people it never saw, moving as those
+        it was trained on); or "procedural" for drawn portraits, whose factors are known.
       resolution: of the model.
       split: of records, by default "val" where there is one, else "train".
       num_clips, distribution, seed: of "procedural".
@@ -124,4 +124,6 @@ def _clips_of_run(workdir: Path, resolution: int, num_clips: int) -> ClipSet:
     if data.kind == PROCEDURAL:
         data.procedural.num_eval_clips = num_clips
         data.procedural.frames_per_clip = _DRAWN_FRAMES
+        # Frames that are kept in a folder come without their factors.
+        data.procedural.keep_in = ""
     return build_clips(data, resolution, "eval")

@@ -111,7 +111,10 @@ def test_data_that_are_not_there_or_none_of_these(tmp_path):
 def test_a_run_brings_its_own_drawn_portraits(tmp_path):
     (tmp_path / "config.json").write_text(
         '{"data": {"kind": "procedural", "seed": 3, "procedural": {"num_clips": 2, '
-        '"num_eval_clips": 2, "frames_per_clip": 4, "distribution": {"yaw": "uniform"}}}}'
+        '"num_eval_clips": 2, "frames_per_clip": 4, "distribution": {"yaw": "uniform"}, '
+        f'"moving": ["yaw", "jaw"], "keep_in": "{tmp_path / "frames"}"}}}}}}'
     )
     clips = open_probe_clips(tmp_path, 32, num_clips=5)
+    # Drawn, not kept in a folder, which would leave out their factors.
+    assert clips.factors(4).shape == (250, 2) and not (tmp_path / "frames").exists()
     assert len(clips) == 5 and clips.distributions["yaw"] == "uniform" and clips.seed == 7

@@ -76,7 +76,7 @@ def change(clips, clip, time, **deltas):
     for part in (-0.5, 0.5):
         values = clips.factors(clip)[time].copy()
         for name, delta in deltas.items():
-            values[FACTORS.index(name)] += part * delta
+            values[clips.factor_names.index(name)] += part * delta
         ends.append(clips.frame_at(clip, values))
     return PortraitChange(clip, time, *ends)
 
@@ -94,6 +94,13 @@ def test_factors_of_a_change_are_found():
     assert not is_right("jaw", found, -1) and not is_right("yaw", found)
     with pytest.raises(ValueError, match="nothing changed"):
         factor_change(clips, [change(clips, 0, 0)])
+
+
+def test_only_factors_that_move_are_looked_for():
+    clips = ProceduralClips(64, 4, 8, seed=3, moving=("jaw", "yaw", "scale"), people="plain")
+    found = factor_change(clips, [change(clips, clip, 2, jaw=0.3) for clip in range(3)])
+    assert set(found.amounts) == {"jaw", "yaw", "scale"} and found.ranked == ["jaw"]
+    assert found.amounts["jaw"] == pytest.approx(0.3, abs=0.05) and is_right("jaw", found, 1)
 
 
 def test_a_blink_is_both_lids():
