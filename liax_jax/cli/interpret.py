@@ -9,7 +9,7 @@ from liax_jax.cli.parsing import Commands, add_command
 from liax_jax.cli.probe_flags import add_probe_flags, open_probe_data
 
 if TYPE_CHECKING:
-    from liax_jax.interpretability.report import Report
+    from liax_jax.interpretability.report_content import Report
     from liax_jax.metrics.identity import IdentityMetric
 
 _DESCRIPTION = """\

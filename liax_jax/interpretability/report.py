@@ -1,9 +1,7 @@
 """The lab's report: report.json, directions.json, PNGs, and report.html, which stands alone."""
 
-import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +11,6 @@ from liax_jax.directions import CARD_NAME
 from liax_jax.interpretability import figures
 from liax_jax.interpretability.canonical import to_canonical
 from liax_jax.interpretability.direction_names import (
-    NamingAccuracy,
-    by_use,
     direction_card,
     naming_accuracy,
     unique_names,
@@ -23,75 +19,13 @@ from liax_jax.interpretability.direction_names import (
 from liax_jax.interpretability.lab import Finding, Probe, read_fields, write_text
 from liax_jax.interpretability.motion_templates import BY_NAME
 from liax_jax.interpretability.naming import UNNAMED
-from liax_jax.interpretability.relations import Relations, relate
+from liax_jax.interpretability.relations import relate
+from liax_jax.interpretability.report_content import Report
 from liax_jax.interpretability.report_page import report_page
-from liax_jax.interpretability.sparsity import Sparsity, measure_sparsity
+from liax_jax.interpretability.sparsity import measure_sparsity
 
 # Frames of the clip whose coefficients are drawn, at most.
 _MAX_FRAMES = 400
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What a report says, beside its pictures.
-
-    Attributes:
-      about: checkpoint and data in words, by heading.
-      findings: by index.
-      names: {index: unique name}.
-      sparsity: of the probe's codes within clips.
-      relations: between the directions' flows.
-      accuracy: of names, where the truth is known.
-      faces: in how many portraits a face was found, of how many.
-      identity: how identity drift is measured, or why it isn't.
-    """
-
-    about: dict[str, str]
-    findings: list[Finding]
-    names: dict[int, str]
-    sparsity: Sparsity
-    relations: Relations
-    accuracy: NamingAccuracy | None
-    faces: tuple[int, int]
-    identity: str
-
-    @property
-    def order(self) -> list[int]:
-        """Indices, the most used first."""
-        return [finding.index for finding in by_use(self.findings)]
-
-    @property
-    def effective(self) -> list[int]:
-        """Indices whose effect can be seen, the most used first."""
-        return [finding.index for finding in by_use(self.findings) if finding.has_effect]
-
-    def label(self, index: int) -> str:
-        """ "7 yaw"."""
-        return f"{index} {self.names[index]}"
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as plain numbers and dictionaries."""
-        return {
-            "about": self.about,
-            "sparsity": self.sparsity.to_json(),
-            "naming_accuracy": self.accuracy and dataclasses.asdict(self.accuracy),
-            "faces_found": self.faces[0],
-            "portraits": self.faces[1],
-            "identity_drift": self.identity,
-            "partners": self.relations.partners(self.effective),
-            "redundant": self.relations.redundant(self.effective),
-            "alike": self.relations.alike.round(3).tolist(),
-            "mirrored": self.relations.mirrored.round(3).tolist(),
-            "directions": [
-                {
-                    "name": self.names[finding.index],
-                    "confidence": finding.name.confidence,
-                    "has_effect": finding.has_effect,
-                    "finding": finding.to_json(),
-                }
-                for finding in self.findings
-            ],
-        }
 
 
 def write_report(

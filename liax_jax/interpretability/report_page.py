@@ -15,7 +15,7 @@ from liax_jax.interpretability.report_style import STYLE
 
 if TYPE_CHECKING:
     from liax_jax.interpretability.direction_names import NamingAccuracy
-    from liax_jax.interpretability.report import Report
+    from liax_jax.interpretability.report_content import Report
     from liax_jax.interpretability.sparsity import Sparsity
 
 _QUALITY = 88  # of pictures within the page
