@@ -5,8 +5,9 @@ form. Codes made equally large in all directions of their subspace tell what the
 distribution does: sizes alone, which principal axes go by, say nothing there.
 """
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from tqdm import tqdm
 from liax_jax.interpretability.codes import Codes
 from liax_jax.interpretability.predictors import dci, predict, split_by_group
 from liax_jax.interpretability.rotation import find_rotation, random_rotation
+from liax_jax.interpretability.stability import measure_stability
 from liax_jax.source_version import source_version
-from liax_jax.studies.cell_measures import CODES_NAME, KIND, read_codes
+from liax_jax.studies.cell_measures import CODES_NAME, KIND, USED_SHARE, read_codes
 from liax_jax.studies.cells import Cell, Study
-from liax_jax.studies.seed_statistics import Statistic, over_seeds
+from liax_jax.studies.seed_statistics import Statistic, over_pairs, over_seeds
 from liax_jax.studies.sources import MEASURING
 
 FORMS = ("frames", KIND, "equal sizes")
@@ -31,8 +33,23 @@ _SUBSPACE = 0.003
 _RANDOM_BASES = 10
 
 
+MATCHED = "matched in l1 of deviations"
+_MATCHED_AXES = f"l1 of {KIND}"
 _CACHE_NAME = "axes.json"
 _SOURCES = ("studies/axes_afterwards.py", *MEASURING)
+
+
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """A cell's codes, turned.
+
+    Attributes:
+      scores: see `axes_of`.
+      matrix: (M, M) to the axes of least ℓ1 of deviations.
+    """
+
+    scores: dict[str, tuple[float, ...]]
+    matrix: np.ndarray
 
 
 def axes_by_row(
@@ -40,23 +57,29 @@ def axes_by_row(
 ) -> dict[str, dict[str, Statistic]]:
     """Of each row, "l1 of frames" … over its seeds, beside random bases of the same form.
 
-    A cell takes some seconds; what was found is kept in its folder.
+    Of two seeds and more `MATCHED` too, the matched correlation of their codes in the axes of least
+    ℓ1 of deviations. A cell takes some seconds; what was found is kept in its folder.
     """
-    found: dict[str, list[dict[str, tuple[float, ...]]]] = {}
+    found: dict[str, list[tuple[Path, Axes]]] = {}
     cells = [cell for cell in study.cells if "readability" in results.get(cell.name, {})]
     for cell in tqdm(cells, desc="axes", unit="cell", leave=False, disable=None):
-        found.setdefault(cell.row, []).append(_of_cell(cell, root))
-    return {
-        row: {
-            name: over_seeds(*zip(*(each[name] for each in of_seeds), strict=True))
-            for name in of_seeds[0]
+        found.setdefault(cell.row, []).append((cell.folder(root), _of_cell(cell, root)))
+    rows = {}
+    for row, of_seeds in found.items():
+        scores = [axes.scores for _, axes in of_seeds]
+        rows[row] = {
+            name: over_seeds(*zip(*(each[name] for each in scores), strict=True))
+            for name in scores[0]
         }
-        for row, of_seeds in found.items()
-    }
+        if len(of_seeds) > 1:
+            rows[row][MATCHED] = _matched(of_seeds)
+    return rows
 
 
-def axes_of(folder: Path) -> dict[str, tuple[float, ...]]:
-    """{"criterion of form": (DCI-D, mean DCI-D of random bases)} of a finished cell's codes.
+def axes_of(folder: Path) -> Axes:
+    """Turns the codes of a finished cell.
+
+    Scores are {"criterion of form": (DCI-D, mean DCI-D of random bases)}.
 
     DCI disentanglement (ridge) is of deviations, in axes found on the people kept for that.
     Principal axes say nothing where all sizes are equal, and are left out there.
@@ -66,6 +89,7 @@ def axes_of(folder: Path) -> dict[str, tuple[float, ...]]:
     """
     to_turn, scored = _codes_to_turn(folder), read_codes(folder).of_kind(KIND)
     found: dict[str, tuple[float, ...]] = {WAY: (_way(to_turn.alpha),)}
+    matrices = {}
     for form in FORMS:
         base = np.eye(scored.alpha.shape[1])
         if form == "frames":
@@ -79,21 +103,32 @@ def axes_of(folder: Path) -> dict[str, tuple[float, ...]]:
         bases = _random_bases(codes.shape[1])
         by_chance = float(np.mean([_dci(scored, codes @ basis) for basis in bases]))
         for criterion in CRITERIA[: 1 if form == "equal sizes" else None]:
-            turned = codes @ find_rotation(seen, criterion).matrix
-            found[f"{criterion} of {form}"] = (_dci(scored, turned), by_chance)
-    return found
+            name, matrix = f"{criterion} of {form}", find_rotation(seen, criterion).matrix
+            found[name] = (_dci(scored, codes @ matrix), by_chance)
+            matrices[name] = matrix
+    return Axes(found, matrices[_MATCHED_AXES])
 
 
-def _of_cell(cell: Cell, root: Path) -> dict[str, tuple[float, ...]]:
+def _matched(of_seeds: Sequence[tuple[Path, Axes]]) -> Statistic:
+    codes = [read_codes(folder).of_kind(KIND) for folder, _ in of_seeds]
+    turned = [each.alpha @ axes.matrix for each, (_, axes) in zip(codes, of_seeds, strict=True)]
+    found = measure_stability(turned, codes[0].group, similarities=(), used_share=USED_SHARE)
+    pairs = [(pair.runs, pair.matched, pair.matched_control) for pair in found.pairs]
+    return over_pairs(pairs, len(of_seeds))
+
+
+def _of_cell(cell: Cell, root: Path) -> Axes:
     path, version = cell.folder(root) / _CACHE_NAME, f"{cell.key}-{source_version(_SOURCES)}"
     try:
         kept = json.loads(path.read_text())
     except (OSError, ValueError):
         kept = {}
     if kept.get("version") != version:
-        kept = {"version": version, "axes": axes_of(cell.folder(root))}
+        found = axes_of(cell.folder(root))
+        kept = {"version": version, "scores": found.scores, "matrix": found.matrix.tolist()}
         path.write_text(json.dumps(kept))
-    return {name: tuple(values) for name, values in kept["axes"].items()}
+    scores = {name: tuple(values) for name, values in kept["scores"].items()}
+    return Axes(scores, np.array(kept["matrix"]))
 
 
 def _codes_to_turn(folder: Path) -> Codes:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from liax_jax.studies.axes_afterwards import WAY
+from liax_jax.studies.axes_afterwards import MATCHED, WAY
 from liax_jax.studies.document import shown, table
 from liax_jax.studies.rows import Row, paired
 from liax_jax.studies.seed_statistics import Statistic
@@ -103,6 +103,8 @@ def remedies_table(
         "DCI-D as trained",
         "in axes of least ℓ1, of frames",
         "of deviations",
+        "matched correlation as trained (control)",
+        "in axes of least ℓ1, of deviations (control)",
     )
     lines = []
     for row in rows:
@@ -125,5 +127,9 @@ def remedies_table(
             f"{row.statistics['dci_i'].value:.2f}",
             shown(axes[row.name][WAY], 2),
         ]
-        lines.append([row.name, str(len(row.seeds)), *about, *bold])
+        matched = [
+            shown(statistic, 2)
+            for statistic in (row.statistics.get("matched"), axes[row.name].get(MATCHED))
+        ]
+        lines.append([row.name, str(len(row.seeds)), *about, *bold, *matched])
     return table(header, lines)
