@@ -3,8 +3,7 @@
 Drawn portraits can be drawn again with any factor changed, so a model's change of one is compared
 with what changing each factor would do to the very same person: least squares of the picture's
 change on the pictures of change of the factors that move in the clips, all 14 by default. Several
-portraits share one solution, since a direction is to
-do the same to all of them.
+portraits share one solution, since a direction is to do the same to all of them.
 """
 
 import dataclasses

@@ -166,8 +166,8 @@ def _comparisons_table(rows: Mapping[str, Row]) -> str:
             continue
         line = [paired(rows[first], rows[second], measure) for measure in ("dci_d", "dci_d_all")]
         # Turning a dictionary changes no picture.
-        trained_alike = first.startswith(second) or "rotated" in first
-        psnr = None if trained_alike else paired(rows[first], rows[second], "pooled_psnr")
+        turned = "rotated" in first
+        psnr = None if turned else paired(rows[first], rows[second], "pooled_psnr")
         texts = [*(shown(found, 3) for found in line), shown(psnr, 2)]
         lines.append([f"{first} − {second}", *texts])
     for row in (rows[name] for name in (SPARSE, DENSE) if name in rows):
