@@ -17,11 +17,11 @@ from tqdm import tqdm
 from liax_jax.interpretability.codes import Codes
 from liax_jax.interpretability.predictors import dci, predict, split_by_group
 from liax_jax.interpretability.rotation import find_rotation, random_rotation
-from liax_jax.interpretability.stability import measure_stability
 from liax_jax.source_version import source_version
-from liax_jax.studies.cell_measures import CODES_NAME, KIND, USED_SHARE, read_codes
+from liax_jax.studies.cell_measures import CODES_NAME, KIND, read_codes
 from liax_jax.studies.cells import Cell, Study
-from liax_jax.studies.seed_statistics import Statistic, over_pairs, over_seeds
+from liax_jax.studies.rows import agreement
+from liax_jax.studies.seed_statistics import Statistic, over_seeds
 from liax_jax.studies.sources import MEASURING
 
 FORMS = ("frames", KIND, "equal sizes")
@@ -31,8 +31,6 @@ WAY = "way to the least l1"
 # are made equally large: they would be noise.
 _SUBSPACE = 0.003
 _RANDOM_BASES = 10
-
-
 MATCHED = "matched in l1 of deviations"
 _MATCHED_AXES = f"l1 of {KIND}"
 _CACHE_NAME = "axes.json"
@@ -112,9 +110,7 @@ def axes_of(folder: Path) -> Axes:
 def _matched(of_seeds: Sequence[tuple[Path, Axes]]) -> Statistic:
     codes = [read_codes(folder).of_kind(KIND) for folder, _ in of_seeds]
     turned = [each.alpha @ axes.matrix for each, (_, axes) in zip(codes, of_seeds, strict=True)]
-    found = measure_stability(turned, codes[0].group, similarities=(), used_share=USED_SHARE)
-    pairs = [(pair.runs, pair.matched, pair.matched_control) for pair in found.pairs]
-    return over_pairs(pairs, len(of_seeds))
+    return agreement(turned, codes[0].group)["matched"]
 
 
 def _of_cell(cell: Cell, root: Path) -> Axes:
