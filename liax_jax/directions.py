@@ -13,8 +13,10 @@ import numpy as np
 
 from liax_jax.log import logger
 
-# The range of the paper's traversals (Fig. 4), for vectors that nobody has named.
+# The range and the steps of the paper's traversals (Fig. 4: -0.5 to 0.5 by 0.1), for vectors of
+# which nothing is known.
 DEFAULT_RANGE = (-0.5, 0.5)
+SWEEP_STEPS = 11
 # Values by name or index.
 Edits = Mapping[str, float] | Mapping[int, float] | Mapping[str | int, float]
 CARD_NAME = "directions.json"
@@ -71,6 +73,17 @@ class Direction:
                 f"direction {self.index}: {self.name!r} is no name; use letters, not a number, "
                 "without '=', ',' or blanks"
             )
+
+    def sweep(self) -> np.ndarray:
+        """(11,) float32 values over the useful range: low, ..., 0, ..., high, as many on each side.
+
+        Where one end of the range is 0, from end to end.
+        """
+        half = SWEEP_STEPS // 2
+        if self.low < 0 < self.high:
+            down = np.linspace(self.low, 0, half, endpoint=False)
+            return np.append(down, np.linspace(0, self.high, half + 1)).astype(np.float32)
+        return np.linspace(self.low, self.high, SWEEP_STEPS, dtype=np.float32)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,6 +32,14 @@ def test_the_sign_of_a_name_turns_value_and_range():
     np.testing.assert_allclose(card.vector(described), [0.5, -0.25, 0])
 
 
+def test_a_sweep_covers_the_range_with_zero_in_its_middle():
+    fig_4 = np.round(np.arange(-5, 6) * 0.1, 1)
+    np.testing.assert_allclose(DirectionCard(2).at(1).sweep(), fig_4, atol=1e-7)
+    uneven = Direction(0, "yaw", "pose", 1, -1.0, 0.5).sweep()
+    np.testing.assert_allclose(uneven[[0, 4, 5, 6, 10]], [-1, -0.2, 0, 0.1, 0.5], atol=1e-7)
+    np.testing.assert_allclose(Direction(0, "lids", "eyes", 1, 0, 0.2).sweep()[[0, 10]], [0, 0.2])
+
+
 def test_selection_by_name_index_group_and_all():
     card = DirectionCard(5, (Direction(1, "jaw", "mouth"), Direction(3, "lids", "eyes")))
     assert card.select("jaw, 4") == (1, 4)

@@ -16,9 +16,6 @@ from liax_jax.directions import DirectionCard, Edits
 from liax_jax.model_files import ModelRecord, load_model
 from liax_jax.models import AnimatorModule, ModelConfig
 
-# The paper's traversals: −0.5 … 0.5 by 0.1 (Fig. 4).
-TRAVERSAL_VALUES = tuple(round(-0.5 + 0.1 * i, 1) for i in range(11))
-
 
 @flax.struct.dataclass
 class Animator:
@@ -205,12 +202,17 @@ class Animator:
         self,
         portrait: Portrait,
         direction: str | int,
-        values: Sequence[float] = TRAVERSAL_VALUES,
+        values: Sequence[float] | None = None,
         *,
         uint8: bool = False,
     ) -> jax.Array:
-        """The portrait edited along one direction, a picture a value: (len(values), R, R, 3)."""
+        """The portrait edited along one direction, a picture a value: (len(values), R, R, 3).
+
+        Without values: eleven over the direction's useful range, `card.find(direction).sweep()`;
+        -0.5 to 0.5 by 0.1 where the card has none.
+        """
         found = self.card.find(direction)
+        values = found.sweep() if values is None else values
         steps = np.zeros((len(values), self.config.num_vectors), np.float32)
         steps[:, found.index] = found.sign * np.asarray(values, np.float32)
         return self.render(portrait, portrait.edited_alpha + steps, uint8=uint8)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from liax_jax.animation.animator import TRAVERSAL_VALUES
 from liax_jax.animation.cut_video import CutVideo
 from liax_jax.animation.framing import WHOLE_OR_FACE, Framing
 from liax_jax.animation.pictures import over_background, write_picture
@@ -20,7 +19,7 @@ from liax_jax.animation.produce import (
 )
 from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.video_io import write_video
-from liax_jax.directions import Edits
+from liax_jax.directions import Direction, Edits
 from liax_jax.faces import crops
 from liax_jax.visualization import SideBySide, image_grid, label_strip, upscale
 
@@ -167,7 +166,7 @@ def traverse(
     out: str | os.PathLike[str],
     directions: str = "all",
     *,
-    values: Sequence[float] = TRAVERSAL_VALUES,
+    values: Sequence[float] | None = None,
     edits: Edits | None = None,
     framing: Framing = WHOLE_OR_FACE,
     background: tuple[int, int, int] = WHITE,
@@ -180,7 +179,8 @@ def traverse(
       out: the grid, a PNG with a row for each direction and a column for each value; an mp4 beside
         it plays every direction back and forth.
       directions: names, indices, groups, or "all".
-      values: of the coefficient, in the direction's named sense.
+      values: of the coefficient, in the direction's named sense, alike for all; None: eleven over
+        the useful range of each, as the direction card has it (-0.5 to 0.5 where it has none).
 
     Returns:
       The paths of the grid and of the video.
@@ -192,18 +192,22 @@ def traverse(
     grid_path = Path(out).with_suffix(".png")
     video_path = Path(out).with_suffix(".mp4")
     found = [animator.card.at(index) for index in indices]
-    start = np.asarray(portrait.edited_alpha)
-    alphas = np.repeat(start[None], len(found) * len(values), axis=0)
-    for row, direction in enumerate(found):
-        rows = slice(row * len(values), (row + 1) * len(values))
-        alphas[rows, direction.index] += direction.sign * np.asarray(values, np.float32)
+    sweeps = [
+        direction.sweep() if values is None else np.asarray(values, np.float32)
+        for direction in found
+    ]
+    steps = np.zeros((len(found), len(sweeps[0]), animator.config.num_vectors), np.float32)
+    for row, (direction, sweep) in enumerate(zip(found, sweeps, strict=True)):
+        steps[row, :, direction.index] = direction.sign * sweep
+    alphas = np.concatenate(steps) + np.asarray(portrait.edited_alpha)
     rendered = stream.render(portrait, iter([alphas]))
-    table, labels = [], ["direction", *(f"{value:+g}" for value in values)]
+    labels, titles = _titles(found, sweeps)
+    table = []
     side = upscale(stage.cutouts[0].rgb, min_tile).shape[0]
     with tqdm(total=len(alphas), unit="frame", desc="traverse", disable=not progress) as bar:
-        for direction in found:
-            tiles = [_title_tile(f"{direction.index} {direction.name}", side)]
-            for _ in values:
+        for title, sweep in zip(titles, sweeps, strict=True):
+            tiles = [_title_tile(title, side)]
+            for _ in sweep:
                 tiles.append(upscale(next(rendered), min_tile))
                 bar.update()
             table.append(tiles)
@@ -212,8 +216,23 @@ def traverse(
     return grid_path, video_path
 
 
-def _title_tile(text: str, side: int) -> np.ndarray:
-    strip = label_strip([text.replace("direction_", "d")], [side])
+def _titles(
+    directions: Sequence[Direction], sweeps: Sequence[np.ndarray]
+) -> tuple[list[str], list[list[str]]]:
+    """Labels of the columns, and the lines that stand before each row."""
+    titles = [[f"{d.index} {d.name}".replace("direction_", "d")] for d in directions]
+    if all(np.array_equal(sweep, sweeps[0]) for sweep in sweeps):
+        return ["direction", *(f"{value:+.3g}" for value in sweeps[0])], titles
+    # Each row has its own values: columns tell shares of its range, and the row where it ends.
+    for lines, sweep in zip(titles, sweeps, strict=True):
+        lines.append(f"{sweep[0]:+.2g} … {sweep[-1]:+.2g}")
+    shares = np.linspace(-100, 100, len(sweeps[0]))
+    columns = (f"{share:+.0f} %" if share else "0" for share in shares)
+    return ["direction, range", *columns], titles
+
+
+def _title_tile(lines: Sequence[str], side: int) -> np.ndarray:
+    strip = np.concatenate([label_strip([line], [side]) for line in lines])
     tile = np.zeros((side, side, 3), np.uint8)
     tile[:] = strip[0, 0]
     top = (side - strip.shape[0]) // 2

@@ -75,8 +75,9 @@ def register(commands: Commands) -> None:
         "traverse",
         _traverse,
         help="draw what each direction does to a portrait",
-        description="Draw a grid: a row for each direction, a column for each value from -0.5 to "
-        "0.5 by 0.1; and an mp4 of the same beside it.",
+        description="Draw a grid: a row for each direction, and eleven columns over its useful "
+        "range (as `liax info` lists it; -0.5 to 0.5 by 0.1 where the direction card has none); "
+        "and an mp4 of the same beside it.",
         examples="examples:\n"
         "  liax traverse --checkpoint lia-x --source me.png --out traversals.png\n"
         "  liax traverse --checkpoint lia-x --source me.png --directions yaw,mouth,3 --out t.png\n",
@@ -95,9 +96,8 @@ def register(commands: Commands) -> None:
         "--range",
         nargs=3,
         type=float,
-        default=(-0.5, 0.5, 0.1),
         metavar=("FROM", "TO", "STEP"),
-        help="values (default -0.5 0.5 0.1)",
+        help="the same values for every direction (default: each one's own range)",
     )
     add_edit_flags(command, required=False)
     add_framing_flags(command, "source")
@@ -161,10 +161,7 @@ def _reconstruct(args: argparse.Namespace) -> None:
 def _traverse(args: argparse.Namespace) -> None:
     from liax_jax.animation.edit import traverse
 
-    low, high, step = args.range
-    if not low < high or not 0 < step <= high - low:
-        raise ValueError(f"--range {low:g} {high:g} {step:g}: give FROM < TO and a positive STEP")
-    values = [round(low + step * i, 6) for i in range(int((high - low) / step + 1.5))]
+    values = None if args.range is None else _values_between(*args.range)
     edits = parse_edits(args.edit)
     stream = open_stream(args)
     grid, video = traverse(
@@ -177,3 +174,9 @@ def _traverse(args: argparse.Namespace) -> None:
         framing=framing_of(args),
     )
     print(f"{grid}\n{video}")
+
+
+def _values_between(low: float, high: float, step: float) -> list[float]:
+    if not low < high or not 0 < step <= high - low:
+        raise ValueError(f"--range {low:g} {high:g} {step:g}: give FROM < TO and a positive STEP")
+    return [round(low + step * i, 6) for i in range(int((high - low) / step + 1.5))]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from liax_jax.animation.animator import TRAVERSAL_VALUES, Animator
+from liax_jax.animation.animator import Animator
 from liax_jax.directions import DirectionCard, DirectionError
 
 
@@ -102,9 +102,13 @@ def test_no_strength_is_no_motion(animator, portrait, driving):
 def test_a_traversal_shows_each_value(animator, portrait):
     pictures = animator.traverse(portrait, "jaw")
     assert pictures.shape == (11, 32, 32, 3)
-    last = animator.edit(portrait, {"jaw": TRAVERSAL_VALUES[-1]})
-    np.testing.assert_allclose(pictures[-1], animator.render(last)[0], rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(pictures[5], animator.render(portrait)[0], rtol=1e-4, atol=1e-4)
+    # The card has -0.4 to 0.5 for it.
+    for position, value in ((0, -0.4), (5, 0.0), (10, 0.5)):
+        edited = animator.edit(portrait, {"jaw": value})
+        expected = animator.render(edited)[0]
+        np.testing.assert_allclose(pictures[position], expected, rtol=1e-4, atol=1e-4)
+    two = animator.traverse(portrait, "jaw", [0.0, 0.5])
+    np.testing.assert_allclose(two, pictures[np.array([5, 10])], rtol=1e-4, atol=1e-4)
 
 
 def test_opacity_is_warped_along(animator, portrait):

@@ -1,6 +1,7 @@
 """Files to files: animate, edit, reconstruct, traverse, on drawn heads."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.video_io import probe, read_video, write_video
 from liax_jax.directions import DirectionError
+from liax_jax.visualization import GAP, LABEL_HEIGHT
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +242,21 @@ def test_a_traversal_has_a_row_a_direction(stream, folder, tmp_path):
     with Image.open(grid) as picture:
         assert picture.width >= 12 * 128 and 2 * 128 < picture.height < 3 * 128
     assert probe(video).num_frames == 2 * 20
+
+
+def test_a_traversal_goes_as_far_as_each_direction_does(stream, folder, tmp_path):
+    source = folder / "source.png"
+    own, _ = edit.traverse(stream, source, tmp_path / "own.png", "yaw,jaw", progress=False)
+    for row, (name, ends) in enumerate({"yaw": (-0.5, 0.5), "jaw": (-0.4, 0.5)}.items()):
+        values = (ends[0], 0, ends[1])
+        path = tmp_path / f"{name}.png"
+        edit.traverse(stream, source, path, name, values=values, progress=False)
+        for column, same in ((1, 1), (6, 2), (11, 3)):
+            np.testing.assert_allclose(_tile(own, row, column), _tile(path, 0, same), atol=1)
+
+
+def _tile(grid: Path, row: int, column: int) -> np.ndarray:
+    """A tile of 128 px of a grid, (128, 128, 3) int."""
+    side = 128
+    top, left = LABEL_HEIGHT + row * (side + GAP), column * (side + GAP)
+    return np.asarray(Image.open(grid).convert("RGB"), int)[top : top + side, left : left + side]

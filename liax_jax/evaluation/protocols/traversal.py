@@ -11,7 +11,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from liax_jax.animation.animator import TRAVERSAL_VALUES
 from liax_jax.data.clips import ClipSet
 from liax_jax.directions import DirectionCard
 from liax_jax.evaluation.clip_loop import Finished, Task, run_tasks
@@ -31,6 +30,8 @@ from liax_jax.metrics import Metric, l1_distance
 from liax_jax.visualization import image_grid, label_strip, save_png, to_uint8, upscale
 
 NAME = "traversal"
+# The same for every model, so that their measures compare (Fig. 4).
+TRAVERSAL_VALUES = tuple(round(-0.5 + 0.1 * i, 1) for i in range(11))
 _MIN_TILE = 64
 
 MEASURES: dict[str, Metric] = {
