@@ -17,6 +17,8 @@ from liax_jax.studies.targets import readability_targets, remedies_table, target
 
 # Of the rows that targets and pictures compare; configs/studies/interpretability.py names them.
 DENSE, SPARSE, RELEASED = "dense", "sparse", "sparse, released"
+# Trained for more steps.
+LONGER = tuple(f"{name}, longer" for name in (DENSE, "λ₂ 0.01", "λ₂ 0.03"))
 # Bases found afterwards: as the penalty of eq. 9 would, on frames; and on deviations by sparsity
 # and by variances alone.
 OF_FRAMES, TURNED, PRINCIPAL = "rotated (l1 of frames)", "rotated (l1)", "rotated (pca)"
@@ -61,6 +63,7 @@ _COMPARED = (
     (f"{SPARSE}, {OF_FRAMES}", SPARSE),
     (RELEASED, DENSE),
     (RELEASED, SPARSE),
+    *((name, LONGER[0]) for name in LONGER[1:]),
 )
 _FIGURE_FRAMES = 200
 
@@ -92,7 +95,9 @@ def write_interpretability(
     parts = {
         "provenance": provenance(study, results),
         "targets": targets_table(targets),
-        "remedies": remedies_table(by_name.get(DENSE), alike, axes),
+        "remedies": remedies_table(
+            [by_name[name] for name in (DENSE, LONGER[0]) if name in by_name], alike, axes
+        ),
         "comparisons": _comparisons_table(by_name),
         "main": rows_table(rows, COLUMNS),
         "distributions": _distributions_table(pairs),
@@ -263,11 +268,13 @@ def _draw(
     plots.plot_rows(pictures / "rows.png", rows, panels)
     finished = [cell for cell in study.cells if cell.name in results]
     alike = {row.name for row in rows if _moves_alike(row, study)}
-    curves: dict[str, list[Any]] = {}
-    for cell in finished:
-        if cell.row in (*sweep, RELEASED):
-            curves.setdefault(cell.row, []).append(results[cell.name]["curve"])
-    plots.plot_curves(pictures / "curves.png", curves)
+    for file, shown_rows in (("curves.png", (*sweep, RELEASED)), ("curves_longer.png", LONGER)):
+        curves: dict[str, list[Any]] = {}
+        for cell in finished:
+            if cell.row in shown_rows:
+                curves.setdefault(cell.row, []).append(results[cell.name]["curve"])
+        if curves:
+            plots.plot_curves(pictures / file, curves)
     first = {cell.row: cell for cell in reversed(finished)}
     # Fig. 3 of the paper: the same people, frame by frame.
     codes = {

@@ -199,14 +199,35 @@ def test_every_setting_is_held_against_the_aims(constructed):
         dataclasses.replace(row, statistics=row.statistics | {"found": found})
         for row in (dense, sparse, lossy)
     ]
-    _, _, *lines = remedies_table(rows[0], rows, axes).splitlines()
+    _, _, *lines = remedies_table(rows[:1], rows, axes).splitlines()
     cells = [line.strip("| ").split(" | ") for line in lines]
     assert [line[0] for line in cells] == ["dense", "sparse", "lossy"]
     assert cells[0][6] == "0.20 [0.20, 0.20]" and cells[1][6] == "**0.60 [0.60, 0.60]**"
     assert cells[2][2] == "-0.60 [-0.60, -0.60]" and "**" not in lines[2]
     assert f"{axes['dense']['l1 of deviations'].value:.2f} [" in cells[0][8]
     assert f"{axes['dense'][WAY].value:.2f} [" in cells[0][5]
-    assert len(remedies_table(None, rows, axes).splitlines()) == 2
+    assert len(remedies_table([], rows, axes).splitlines()) == 2
+
+
+def test_a_setting_is_held_against_the_dense_one_trained_as_long(constructed):
+    study, root = constructed
+    results = study.results(root)
+    dense, _, sparse = make_rows(study, results, root)
+    axes = axes_by_row(study, results, root)
+
+    def trained(row, name, times, gain):
+        axes[name] = axes[row.name]
+        psnr = over_seeds([value + gain for value in dense.statistics["pooled_psnr"].values])
+        settings = row.settings | {"steps": times * row.settings["steps"]}
+        statistics = row.statistics | {"pooled_psnr": psnr}
+        return dataclasses.replace(row, name=name, settings=settings, statistics=statistics)
+
+    longer = trained(dense, "dense, longer", 3, 2.0)
+    rows = [trained(sparse, "sparse, longer", 3, 1.8), trained(sparse, "other", 2, 0.0)]
+    _, _, *lines = remedies_table([dense, longer], rows, axes).splitlines()
+    cells = [line.strip("| ").split(" | ") for line in lines]
+    assert [line[0] for line in cells] == ["sparse, longer"]
+    assert cells[0][2] == "-0.20 [-0.20, -0.20]"
 
 
 def test_an_interval_that_crosses_the_aim_is_told(constructed):
