@@ -14,6 +14,8 @@ from configs.studies import heads
 from liax_jax.studies import Cell, Study
 from liax_jax.studies.interpretability_report import (
     DENSE,
+    LONGER_DENSE,
+    LONGER_SPARSE,
     RELEASED,
     SPARSE,
     write_interpretability,
@@ -71,10 +73,10 @@ def settings() -> list[Setting]:
     rows += [(*other, ()) for other in others]
     # Does the penalty only lack time to turn the axes?
     longer = {"train_steps": 3 * heads.STEPS}
-    rows.append(("dense, longer", longer, OTHER_SEEDS, FEWER_ROTATIONS))
+    rows.append((LONGER_DENSE, longer, OTHER_SEEDS, FEWER_ROTATIONS))
     rows += [
-        (f"λ₂ {value:g}, longer", longer | {"loss.sparsity": value}, OTHER_SEEDS, ())
-        for value in (0.01, 0.03)
+        (name, longer | {"loss.sparsity": value}, OTHER_SEEDS, ())
+        for name, value in zip(LONGER_SPARSE, (0.01, 0.03), strict=True)
     ]
     # As many vectors as factors. λ₂ weighs the mean over vectors: the same price for each.
     four = {"model.num_vectors": 4}

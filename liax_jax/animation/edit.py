@@ -19,7 +19,7 @@ from liax_jax.animation.produce import (
 )
 from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.video_io import write_video
-from liax_jax.directions import Direction, Edits
+from liax_jax.directions import Direction, DirectionError, Edits
 from liax_jax.faces import crops
 from liax_jax.visualization import SideBySide, image_grid, label_strip, upscale
 
@@ -184,9 +184,14 @@ def traverse(
 
     Returns:
       The paths of the grid and of the video.
+
+    Raises:
+      DirectionError: an unknown direction, or none.
     """
     animator = stream.animator
     indices = animator.card.select(directions)
+    if not indices:
+        raise DirectionError(f"{directions!r} names no direction; give names, indices or 'all'")
     stage = set_stage(source, framing, animator.resolution, background, False)
     portrait = animator.edit(animator.encode(stage.cutouts[0].rgb), edits or {})
     grid_path = Path(out).with_suffix(".png")

@@ -18,7 +18,8 @@ from liax_jax.studies.targets import readability_targets, remedies_table, target
 # Of the rows that targets and pictures compare; configs/studies/interpretability.py names them.
 DENSE, SPARSE, RELEASED = "dense", "sparse", "sparse, released"
 # Trained for more steps.
-LONGER = tuple(f"{name}, longer" for name in (DENSE, "λ₂ 0.01", "λ₂ 0.03"))
+LONGER_DENSE = f"{DENSE}, longer"
+LONGER_SPARSE = ("λ₂ 0.01, longer", "λ₂ 0.03, longer")
 # Bases found afterwards: as the penalty of eq. 9 would, on frames; and on deviations by sparsity
 # and by variances alone.
 OF_FRAMES, TURNED, PRINCIPAL = "rotated (l1 of frames)", "rotated (l1)", "rotated (pca)"
@@ -63,7 +64,7 @@ _COMPARED = (
     (f"{SPARSE}, {OF_FRAMES}", SPARSE),
     (RELEASED, DENSE),
     (RELEASED, SPARSE),
-    *((name, LONGER[0]) for name in LONGER[1:]),
+    *((name, LONGER_DENSE) for name in LONGER_SPARSE),
 )
 _FIGURE_FRAMES = 200
 
@@ -96,7 +97,7 @@ def write_interpretability(
         "provenance": provenance(study, results),
         "targets": targets_table(targets),
         "remedies": remedies_table(
-            [by_name[name] for name in (DENSE, LONGER[0]) if name in by_name], alike, axes
+            [by_name[name] for name in (DENSE, LONGER_DENSE) if name in by_name], alike, axes
         ),
         "comparisons": _comparisons_table(by_name),
         "main": rows_table(rows, COLUMNS),
@@ -268,7 +269,10 @@ def _draw(
     plots.plot_rows(pictures / "rows.png", rows, panels)
     finished = [cell for cell in study.cells if cell.name in results]
     alike = {row.name for row in rows if _moves_alike(row, study)}
-    for file, shown_rows in (("curves.png", (*sweep, RELEASED)), ("curves_longer.png", LONGER)):
+    for file, shown_rows in (
+        ("curves.png", (*sweep, RELEASED)),
+        ("curves_longer.png", (LONGER_DENSE, *LONGER_SPARSE)),
+    ):
         curves: dict[str, list[Any]] = {}
         for cell in finished:
             if cell.row in shown_rows:

@@ -255,6 +255,12 @@ def test_a_traversal_goes_as_far_as_each_direction_does(stream, folder, tmp_path
             np.testing.assert_allclose(_tile(own, row, column), _tile(path, 0, same), atol=1)
 
 
+def test_a_traversal_of_no_direction_says_so(stream, folder, tmp_path):
+    with pytest.raises(DirectionError, match="names no direction"):
+        edit.traverse(stream, folder / "source.png", tmp_path / "t.png", ",", progress=False)
+    assert not list(tmp_path.iterdir())
+
+
 def _tile(grid: Path, row: int, column: int) -> np.ndarray:
     """A tile of 128 px of a grid, (128, 128, 3) int."""
     side = 128
