@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from liax_jax import source_version
 from liax_jax.studies import Study
 from liax_jax.studies.cells import Probe
 from liax_jax.studies.command import load_study
@@ -52,23 +51,6 @@ def test_names_are_unique_and_can_be_chosen_by_a_word(tiny_cell):
         study.chosen(["spares"])
     with pytest.raises(ValueError, match="several cells are called dense-0"):
         Study("try", [*cells, tiny_cell("dense-0")], no_report)
-
-
-def test_source_version_is_blind_to_comments(tmp_path, monkeypatch):
-    monkeypatch.setattr(source_version, "_PACKAGE", tmp_path)
-    versions = []
-    for text in (
-        'def f(x):\n    """Doc."""\n    return x + 1\n',
-        'def f(x):\n    """Other."""\n    # Why.\n    return (x + 1)\n',
-        "def f(x):\n    return x + 2\n",
-    ):
-        (tmp_path / "ops.py").write_text(text)
-        source_version.source_version.cache_clear()
-        versions.append(source_version.source_version(("ops.py",)))
-    assert versions[0] == versions[1] != versions[2]
-    with pytest.raises(FileNotFoundError, match="no such file"):
-        source_version.source_version(("gone.py",))
-    source_version.source_version.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["interpretability", "ablations"])
