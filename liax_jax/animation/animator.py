@@ -212,9 +212,9 @@ class Animator:
         -0.5 to 0.5 by 0.1 where the card has none.
         """
         found = self.card.find(direction)
-        values = found.sweep() if values is None else values
-        steps = np.zeros((len(values), self.config.num_vectors), np.float32)
-        steps[:, found.index] = found.sign * np.asarray(values, np.float32)
+        stops = np.asarray(found.sweep() if values is None else values, np.float32)
+        steps = np.zeros((len(stops), self.config.num_vectors), np.float32)
+        steps[:, found.index] = found.sign * stops
         return self.render(portrait, portrait.edited_alpha + steps, uint8=uint8)
 
 
