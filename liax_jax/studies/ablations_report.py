@@ -7,7 +7,7 @@ from typing import Any
 from liax_jax.studies import plots
 from liax_jax.studies.cell_measures import EXAMPLES_NAME, read_codes
 from liax_jax.studies.cells import Study
-from liax_jax.studies.document import fill, provenance, shown, table, write_json
+from liax_jax.studies.document import fill, origin, provenance, shown, table, write_json
 from liax_jax.studies.rows import Row, make_rows
 
 # Questions of the paper, and the rows that answer them; configs/studies/ablations.py names them.
@@ -34,7 +34,8 @@ def write_ablations(
     plots.require_matplotlib()
     rows = make_rows(study, results, root)
     by_name = {row.name: row for row in rows}
-    parts = {"provenance": provenance(study, results) + _floors(results)}
+    about = origin(study, results)
+    parts = {"provenance": provenance(about) + _floors(results)}
     for question, names in QUESTIONS.items():
         parts[question] = _table([by_name[name] for name in names if name in by_name], question)
     pictures = docs / study.name
@@ -42,7 +43,8 @@ def write_ablations(
     if rows:
         _draw(study, results, root, pictures, rows)
     write_json(
-        docs / f"{study.name}.json", {"study": study.name, "rows": [row.to_json() for row in rows]}
+        docs / f"{study.name}.json",
+        {"study": study.name, "origin": about, "rows": [row.to_json() for row in rows]},
     )
     fill(docs / f"{study.name}.md", parts)
 

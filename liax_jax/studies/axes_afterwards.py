@@ -27,6 +27,7 @@ from liax_jax.studies.sources import MEASURING
 FORMS = ("frames", KIND, "equal sizes")
 CRITERIA = ("l1", "pca")
 WAY = "way to the least l1"
+KEPT_DIRECTIONS = "directions of equal sizes"
 # Directions with less of the variance than this share of the largest one's are left out where all
 # are made equally large: they would be noise.
 _SUBSPACE = 0.003
@@ -61,7 +62,7 @@ def axes_by_row(
     found: dict[str, list[tuple[Path, Axes]]] = {}
     cells = [cell for cell in study.cells if "readability" in results.get(cell.name, {})]
     for cell in tqdm(cells, desc="axes", unit="cell", leave=False, disable=None):
-        found.setdefault(cell.row, []).append((cell.folder(root), _of_cell(cell, root)))
+        found.setdefault(cell.row, []).append((cell.folder(root), axes_of_cell(cell, root)))
     rows = {}
     for row, of_seeds in found.items():
         scores = [axes.scores for _, axes in of_seeds]
@@ -80,7 +81,8 @@ def axes_of(folder: Path) -> Axes:
     Scores are {"criterion of form": (DCI-D, mean DCI-D of random bases)}.
 
     DCI disentanglement (ridge) is of deviations, in axes found on the people kept for that.
-    Principal axes say nothing where all sizes are equal, and are left out there.
+    Principal axes say nothing where all sizes are equal, and are left out there; to how many
+    directions sizes were made equal, the others being noise, is `KEPT_DIRECTIONS`.
 
     `WAY` is how far training has brought the axes towards the least mean |α| of frames, which eq. 9
     weighs: 0 where it is as large as in random bases, 1 where no rotation makes it smaller.
@@ -97,6 +99,7 @@ def axes_of(folder: Path) -> Axes:
         if form == "equal sizes":
             base = _whitening(seen)
             seen = seen @ base
+            found[KEPT_DIRECTIONS] = (float(base.shape[1]),)
         codes = scored.alpha @ base
         bases = _random_bases(codes.shape[1])
         by_chance = float(np.mean([_dci(scored, codes @ basis) for basis in bases]))
@@ -113,7 +116,8 @@ def _matched(of_seeds: Sequence[tuple[Path, Axes]]) -> Statistic:
     return agreement(turned, codes[0].group)["matched"]
 
 
-def _of_cell(cell: Cell, root: Path) -> Axes:
+def axes_of_cell(cell: Cell, root: Path) -> Axes:
+    """`axes_of` its folder, which keeps what was found."""
     path, version = cell.folder(root) / _CACHE_NAME, f"{cell.key}-{source_version(_SOURCES)}"
     try:
         kept = json.loads(path.read_text())

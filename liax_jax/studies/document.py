@@ -1,7 +1,7 @@
 """Parts of a report: tables, and a page of which only what stands between marks is renewed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,18 +66,22 @@ def shown(statistic: Statistic | None, digits: int = 2, control: bool = True) ->
 
 
 def rows_table(
-    rows: Sequence[Row], columns: Mapping[str, tuple[str, int, bool]], first: str = "cells"
+    rows: Sequence[Row],
+    columns: Mapping[str, tuple[str, int, bool]],
+    settings: Mapping[str, str] | None = None,
 ) -> str:
     """A table of rows.
 
     Args:
       columns: statistic → (heading, digits, whether its control is shown).
-      first: heading of the rows' names.
+      settings: setting → heading, of those that are told.
     """
-    header = [first, "seeds", *(heading for heading, _, _ in columns.values())]
+    told = settings or {}
+    header = ["cells", *told.values(), "seeds", *(heading for heading, _, _ in columns.values())]
     lines = [
         [
             row.name,
+            *(f"{row.settings[name]:,}" for name in told),
             str(len(row.seeds)),
             *(
                 shown(row.statistics.get(name), digits, control)
@@ -89,27 +93,40 @@ def rows_table(
     return table(header, lines)
 
 
-def provenance(study: Study, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """What the figures are from: cells, seeds, commits, versions, devices, hours."""
-    if not results:
-        return "No cell has run yet.\n"
+def origin(study: Study, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the figures are from: numbers of cells, seeds, commits, versions, devices, hours."""
 
-    def different(values: Sequence[str]) -> str:
-        return ", ".join(dict.fromkeys(values))
+    def different(values: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(values))
 
     found = list(results.values())
-    versions = [
+    versions = (
         ", ".join(f"{name} {result['versions'][name]}" for name in _VERSIONS) for result in found
-    ]
-    hours = sum(result["seconds"]["training"] for result in found) / 3600
-    seeds = sorted({result["seed"] for result in found})
+    )
+    return {
+        "cells": len(study.cells),
+        "finished": len(found),
+        "seeds": sorted({result["seed"] for result in found}),
+        "hours_of_training": sum(result["seconds"]["training"] for result in found) / 3600,
+        "commits": different(str(result["commit"]) for result in found),
+        "versions": different(versions),
+        "devices": different(result["device"] for result in found),
+        "not_finished": [cell.name for cell in study.cells if cell.name not in results],
+    }
+
+
+def provenance(about: Mapping[str, Any]) -> str:
+    """`origin`, in words."""
+    if not about["finished"]:
+        return "No cell has run yet.\n"
     lines = [
-        f"- {len(found)} of {len(study.cells)} cells, seeds {', '.join(map(str, seeds))}; "
-        f"{hours:.1f} hours of training, cells that ran side by side added up.",
-        f'- Commit {different([str(result["commit"]) for result in found])} ("+": with changes '
-        f"not committed); {different(versions)}; {different([r['device'] for r in found])}.",
+        f"- {about['finished']} of {about['cells']} cells, seeds "
+        f"{', '.join(map(str, about['seeds']))}; {about['hours_of_training']:.1f} hours of "
+        "training, cells that ran side by side added up.",
+        f'- Commit {", ".join(about["commits"])} ("+": with changes not committed); '
+        f"{', '.join(about['versions'])}; {', '.join(about['devices'])}.",
     ]
-    missing = [cell.name for cell in study.cells if cell.name not in results]
+    missing = about["not_finished"]
     if missing:
         more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
         lines.append(f"- Not finished: {', '.join(missing[:8])}{more}.")

@@ -1,71 +1,42 @@
 """The report of the study of readability: docs/interpretability.md, .json and pictures."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from liax_jax.studies import plots
-from liax_jax.studies.axes_afterwards import axes_by_row
+from liax_jax.studies.axes_afterwards import axes_by_row, axes_of_cell
 from liax_jax.studies.cell_measures import EXAMPLES_NAME, KIND, read_codes
 from liax_jax.studies.cells import Study
-from liax_jax.studies.document import fill, provenance, rows_table, shown, table, write_json
-from liax_jax.studies.rows import Row, above_control, make_rows, paired
-from liax_jax.studies.seed_statistics import Statistic
+from liax_jax.studies.document import (
+    fill,
+    origin,
+    provenance,
+    rows_table,
+    write_json,
+)
+from liax_jax.studies.readability_tables import (
+    COLUMNS,
+    DENSE,
+    KEYS,
+    LONGER_DENSE,
+    LONGER_SPARSE,
+    RELEASED,
+    SCORE_COLUMNS,
+    SETTINGS,
+    SPARSE,
+    SPARSITY_COLUMNS,
+    TRAINED_COLUMNS,
+    axes_table,
+    comparisons_table,
+    distribution_pairs,
+    distributions_table,
+    factors_table,
+)
+from liax_jax.studies.rows import Row, make_rows
 from liax_jax.studies.targets import readability_targets, remedies_table, targets_table
 
-# Of the rows that targets and pictures compare; configs/studies/interpretability.py names them.
-DENSE, SPARSE, RELEASED = "dense", "sparse", "sparse, released"
-# Trained for more steps.
-LONGER_DENSE = f"{DENSE}, longer"
-LONGER_SPARSE = ("λ₂ 0.01, longer", "λ₂ 0.03, longer")
-# Bases found afterwards: as the penalty of eq. 9 would, on frames; and on deviations by sparsity
-# and by variances alone.
-OF_FRAMES, TURNED, PRINCIPAL = "rotated (l1 of frames)", "rotated (l1)", "rotated (pca)"
-COLUMNS = {
-    "pooled_psnr": ("PSNR, dB (copy)", 2, True),
-    "dci_d": ("DCI-D (control)", 2, True),
-    "mig_frames": ("MIG of frames (control)", 2, True),
-    "matched": ("matched correlation (control)", 2, True),
-    "matched_above": ("above its control", 2, False),
-}
-SCORE_COLUMNS = {
-    "dci_d_all": ("DCI-D of all factors (control)", 2, True),
-    "dci_d_used": ("of used vectors (control)", 2, True),
-    "forest_d": ("with a forest (control)", 2, True),
-    "dci_c": ("DCI-C (control)", 2, True),
-    "mig": ("MIG of deviations (control)", 2, True),
-    "sap": ("SAP (control)", 2, True),
-    "modularity": ("modularity (control)", 2, True),
-    "irs": ("IRS (control)", 2, True),
-}
-SPARSITY_COLUMNS = {
-    "gini_deviations": ("Gini (control)", 2, True),
-    "effective_vectors_deviations": ("effective vectors (control)", 1, True),
-    "mean_abs": ("mean abs. α", 3, False),
-    "udr": ("UDR (control)", 2, True),
-}
-# What doesn't depend on the axes.
-TRAINED_COLUMNS = {
-    "l1": ("L1 (copy)", 4, True),
-    "ssim": ("SSIM (copy)", 2, True),
-    "psnr": ("PSNR, mean over frames, dB (copy)", 2, True),
-    "found": ("factors found", 1, False),
-    "dci_i": ("R² of factors, mean", 2, False),
-    "linear_r2": ("linear R² between seeds", 2, False),
-    "minutes": ("minutes of training", 0, False),
-}
-_COMPARED = (
-    (SPARSE, DENSE),
-    (SPARSE, f"{DENSE}, {TURNED}"),
-    (f"{DENSE}, {TURNED}", DENSE),
-    (f"{DENSE}, {TURNED}", f"{DENSE}, {PRINCIPAL}"),
-    (f"{SPARSE}, {OF_FRAMES}", SPARSE),
-    (RELEASED, DENSE),
-    (RELEASED, SPARSE),
-    *((name, LONGER_DENSE) for name in LONGER_SPARSE),
-)
 _FIGURE_FRAMES = 200
 
 
@@ -91,19 +62,20 @@ def write_interpretability(
     pictures.mkdir(parents=True, exist_ok=True)
     if rows:
         _draw(study, results, root, pictures, rows, pairs, sweep)
-        turned = {name: found["l1 of frames"].value for name, found in axes.items()}
+        turned = {name: found[f"l1 of {KIND}"].value for name, found in axes.items()}
         plots.plot_tradeoff(pictures / "tradeoff.png", alike, turned, sweep)
+    about = origin(study, results)
     parts = {
-        "provenance": provenance(study, results),
+        "provenance": provenance(about),
         "targets": targets_table(targets),
         "remedies": remedies_table(
             [by_name[name] for name in (DENSE, LONGER_DENSE) if name in by_name], alike, axes
         ),
-        "comparisons": _comparisons_table(by_name),
-        "main": rows_table(rows, COLUMNS),
-        "distributions": _distributions_table(pairs),
-        "axes": _axes_table(pairs, axes),
-        "factors": _factors_table(by_name.get(DENSE), by_name.get(SPARSE)),
+        "comparisons": comparisons_table(by_name),
+        "main": rows_table(rows, COLUMNS, SETTINGS),
+        "distributions": distributions_table(pairs),
+        "axes": axes_table(pairs, axes),
+        "factors": factors_table(by_name.get(DENSE), by_name.get(SPARSE)),
     }
     scores = {
         "scores": rows_table(rows, SCORE_COLUMNS),
@@ -114,6 +86,8 @@ def write_interpretability(
         docs / f"{study.name}.json",
         {
             "study": study.name,
+            "origin": about,
+            "keys": KEYS,
             "codes": KIND,
             "targets": [target.to_json() for target in targets],
             "rows": [row.to_json() for row in rows],
@@ -138,16 +112,6 @@ def describe_cell(result: Mapping[str, Any]) -> str:
     return text
 
 
-def distribution_pairs(rows: Sequence[Row]) -> dict[str, tuple[Row, Row]]:
-    """{distribution: (dense, sparse)} of rows that differ in λ₂ and distribution alone."""
-    found: dict[str, dict[bool, Row]] = {}
-    for row in rows:
-        name = row.settings["distribution"]
-        if row.name in (DENSE, SPARSE, f"{name}, {DENSE}", f"{name}, {SPARSE}"):
-            found.setdefault(name, {})[row.settings["penalty"] != "none"] = row
-    return {name: (pair[False], pair[True]) for name, pair in found.items() if len(pair) == 2}
-
-
 def _moves_alike(row: Row, study: Study) -> bool:
     """Whether its people move as those of the first cell do, so that PSNR can be compared."""
     usual = study.cells[0].config.data.procedural
@@ -162,93 +126,6 @@ def _lambda(row: Row) -> float:
 def _is_of_sweep(row: Row) -> bool:
     """Cells that differ in λ₂ alone, named so."""
     return row.name in (DENSE, SPARSE) or (row.name.startswith("λ₂ ") and "," not in row.name)
-
-
-def _comparisons_table(rows: Mapping[str, Row]) -> str:
-    """Differences seed by seed, which are surer than those of the means."""
-    lines = []
-    for first, second in _COMPARED:
-        if first not in rows or second not in rows:
-            continue
-        line = [paired(rows[first], rows[second], measure) for measure in ("dci_d", "dci_d_all")]
-        # Turning a dictionary changes no picture.
-        turned = "rotated" in first
-        psnr = None if turned else paired(rows[first], rows[second], "pooled_psnr")
-        texts = [*(shown(found, 3) for found in line), shown(psnr, 2)]
-        lines.append([f"{first} − {second}", *texts])
-    for row in (rows[name] for name in (SPARSE, DENSE) if name in rows):
-        texts = [shown(above_control(row, measure), 3) for measure in ("dci_d", "dci_d_all")]
-        lines.append([f"{row.name} − its control", *texts, "–"])
-    return table(("seed by seed", "DCI-D", "DCI-D of all factors", "PSNR, dB"), lines)
-
-
-def _distributions_table(pairs: Mapping[str, tuple[Row, Row]]) -> str:
-    """What training with the penalty does, by the distribution of the factors."""
-    header = [
-        "distribution", "kurtosis", "seeds", "PSNR dense", "PSNR sparse", "found dense",
-        "found sparse", "DCI-D dense (control)", "DCI-D sparse (control)", "gain",
-    ]  # fmt: skip
-    lines = []
-    for name, (dense, sparse) in pairs.items():
-        kurtosis = [about["kurtosis"] for about in dense.factors.values()]
-        both = [
-            shown(row.statistics.get(key), digits, control)
-            for key, digits, control in (
-                ("pooled_psnr", 2, False),
-                ("found", 1, False),
-                ("dci_d", 2, True),
-            )
-            for row in (dense, sparse)
-        ]
-        gain = shown(paired(sparse, dense, "dci_d"), 2)
-        mean = f"{sum(kurtosis) / len(kurtosis):+.2f}"
-        lines.append([name, mean, str(len(dense.seeds)), *both, gain])
-    return table(header, lines)
-
-
-def _axes_table(
-    pairs: Mapping[str, tuple[Row, Row]], axes: Mapping[str, Mapping[str, Statistic]]
-) -> str:
-    """Which axes of the dense models' codes each criterion finds, by the factors' distribution."""
-    header = [
-        "distribution", "random", "ℓ1, of frames", "principal axes, of frames",
-        "ℓ1, of deviations", "principal axes, of deviations",
-        "equal sizes: random", "equal sizes: ℓ1",
-    ]  # fmt: skip
-    lines = []
-    for name, (dense, _) in pairs.items():
-        found = axes.get(dense.name)
-        if found is None:
-            continue
-        forms = [
-            found[f"{criterion} of {form}"]
-            for form in ("frames", KIND)
-            for criterion in ("l1", "pca")
-        ]
-        equal = found["l1 of equal sizes"]
-        lines.append(
-            [
-                name,
-                f"{forms[0].control:.2f}",
-                *(shown(score, 2, control=False) for score in forms),
-                f"{equal.control:.2f}",
-                shown(equal, 2, control=False),
-            ]
-        )
-    return table(header, lines)
-
-
-def _factors_table(dense: Row | None, sparse: Row | None) -> str:
-    header = ("factor", "kurtosis", "R² dense", "R² sparse", "completeness dense", "sparse")
-    if dense is None or sparse is None:
-        return table(header, [])
-    lines = []
-    for name, about in dense.factors.items():
-        other = sparse.factors[name]
-        pairs = [(about[key], other[key]) for key in ("r2", "completeness")]
-        values = ["–" if math.isnan(value) else f"{value:.2f}" for pair in pairs for value in pair]
-        lines.append([name, f"{about['kurtosis']:+.1f}", *values])
-    return table(header, lines)
 
 
 def _draw(
@@ -280,14 +157,29 @@ def _draw(
         if curves:
             plots.plot_curves(pictures / file, curves)
     first = {cell.row: cell for cell in reversed(finished)}
-    # Fig. 3 of the paper: the same people, frame by frame.
-    codes = {
-        name: read_codes(first[name].folder(root)).alpha[:_FIGURE_FRAMES]
-        for name in (DENSE, SPARSE)
-        if name in first
-    }
+    codes = {}
+    for name in (DENSE, SPARSE, *LONGER_SPARSE):
+        if name in first:
+            codes[name] = read_codes(first[name].folder(root))
+            matrix = axes_of_cell(first[name], root).matrix
+            codes[f"{name}, turned"] = dataclasses.replace(
+                codes[name], alpha=codes[name].alpha @ matrix
+            )
     if codes:
-        plots.plot_coefficients(pictures / "coefficients.png", codes)
+        # Fig. 3 of the paper: the same people, frame by frame.
+        clip = next(iter(codes.values())).clip[:_FIGURE_FRAMES]
+        sizes = {
+            name: codes[name].alpha[:_FIGURE_FRAMES]
+            for name in (DENSE, f"{DENSE}, turned", SPARSE)
+            if name in codes
+        }
+        plots.plot_coefficients(pictures / "coefficients.png", sizes, clip)
+        moved = {
+            name: codes[name].of_kind(KIND)
+            for name in (DENSE, f"{DENSE}, turned", SPARSE, *LONGER_SPARSE)
+            if name in codes
+        }
+        plots.plot_loadings(pictures / "loadings.png", moved)
     if pairs:
         plots.plot_kurtosis(pictures / "kurtosis.png", pairs)
     # In the order of the tables; all from the same frames.

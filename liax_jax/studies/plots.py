@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from liax_jax.interpretability.codes import Codes
 from liax_jax.studies.rows import Row
 
 _VALUE, _CONTROL, _DPI = "#1f6fb4", "#b0b0b0", 110
@@ -64,8 +65,11 @@ def plot_rows(path: Path, rows: Sequence[Row], statistics: Mapping[str, str]) ->
 
 
 def plot_curves(path: Path, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Training PSNR, mean |α| and Gini over steps: a line a seed, a colour a row."""
-    names = {"psnr": "training PSNR, dB", "alpha/mean_abs": "mean |α|", "alpha/gini": "Gini"}
+    """Training PSNR, mean |α| and Gini over steps: a line a seed, a colour a row.
+
+    The first seed's line is strong, the others' are pale.
+    """
+    names = {"psnr": "training PSNR, dB", "alpha/mean_abs": "mean |α|", "alpha/gini": "Gini of |α|"}
     figure, axes = _figure(12, 3.6, len(names))
     colours = [f"C{i}" for i in range(10)]
     for number, (row, seeds) in enumerate(curves.items()):
@@ -77,6 +81,7 @@ def plot_curves(path: Path, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -
                     color=colours[number % len(colours)],
                     linestyle=("-", "--", ":")[number // len(colours) % 3],
                     linewidth=0.9,
+                    alpha=1.0 if which == 0 else 0.35,
                     label=row if which == 0 else None,
                 )
     for axis, title in zip(axes, names.values(), strict=True):
@@ -89,11 +94,14 @@ def plot_curves(path: Path, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -
     figure.savefig(path, dpi=_DPI)
 
 
-def plot_coefficients(path: Path, codes: Mapping[str, np.ndarray]) -> None:
+def plot_coefficients(
+    path: Path, codes: Mapping[str, np.ndarray], clip: np.ndarray | None = None
+) -> None:
     """|α| of the same frames, a panel a row (the paper's Fig. 3): vectors sorted by use.
 
     Args:
       codes: {row: (t, M)}.
+      clip: (t,) which one a frame is of; a thin line where another begins.
     """
     figure, axes = _figure(4.2 * len(codes), 3.2, len(codes))
     for axis, (name, alpha) in zip(axes, codes.items(), strict=True):
@@ -103,12 +111,43 @@ def plot_coefficients(path: Path, codes: Mapping[str, np.ndarray]) -> None:
             ordered.T / size.max(), aspect="auto", cmap="magma", vmin=0, vmax=1,
             interpolation="nearest",
         )  # fmt: skip
+        for first in [] if clip is None else 1 + np.flatnonzero(np.diff(clip)):
+            axis.axvline(first - 0.5, color="white", linewidth=0.5, alpha=0.6)
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("frame", fontsize=8)
         axis.set_ylabel("vector, by use", fontsize=8)
         axis.yaxis.get_major_locator().set_params(integer=True)
         axis.tick_params(labelsize=8)
         figure.colorbar(picture, ax=axis, label="|α| / largest")
+    figure.savefig(path, dpi=_DPI)
+
+
+def plot_loadings(path: Path, codes: Mapping[str, Codes]) -> None:
+    """|correlation| of each vector with each factor, a panel a row, the most used vector first.
+
+    Beside each vector how much it moves, its standard deviation as a share of all of them.
+
+    Args:
+      codes: {row: codes of the same frames, with their factors}.
+    """
+    figure, axes = _figure(2.9 * len(codes) + 0.6, 3.4, len(codes))
+    for axis, (name, found) in zip(axes, codes.items(), strict=True):
+        assert found.factors is not None
+        size = found.alpha.std(0)
+        order = np.argsort(-size)
+        vectors = len(order)
+        both = np.corrcoef(found.alpha[:, order].T, found.factors.T)
+        matrix = np.abs(both[:vectors, vectors:])
+        picture = axis.imshow(matrix, aspect="auto", cmap="magma", vmin=0, vmax=1)
+        for (i, j), value in np.ndenumerate(matrix):
+            colour = "black" if value > 0.6 else "white"
+            axis.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=6, color=colour)
+        axis.set_title(name, fontsize=9)
+        axis.set_xticks(range(matrix.shape[1]), found.factor_names, fontsize=8)
+        shares = size[order] / size.sum()
+        axis.set_yticks(range(vectors), [f"{share:.0%}" for share in shares], fontsize=8)
+    axes[0].set_ylabel("vectors, with their share of motion", fontsize=8)
+    figure.colorbar(picture, ax=axes[-1], label="|correlation|")
     figure.savefig(path, dpi=_DPI)
 
 
@@ -147,7 +186,7 @@ def plot_tradeoff(
     """Readability over reconstruction: what a penalty buys, what it costs, what turning adds.
 
     Args:
-      rows: any; a dot each, numbered.
+      rows: any; a dot each, numbered, small where it is of one seed.
       turned: {row: score of the same codes turned afterwards}, an open circle above its dot.
       sweep: names of rows to be joined by a line, in order.
     """
@@ -160,22 +199,57 @@ def plot_tradeoff(
     line = [points[name] for name in sweep if name in points]
     if line:
         axis.plot(*zip(*line, strict=True), color=_CONTROL, linewidth=1, zorder=1, label="λ₂")
+    seeds = {row.name: len(row.seeds) for row in rows}
+    offsets = _label_offsets(list(points.values()))
     for number, (name, (psnr, score)) in enumerate(points.items(), 1):
-        axis.scatter([psnr], [score], s=22, color=_VALUE, zorder=2, label=f"{number}  {name}")
+        size = 30 if seeds[name] > 1 else 12
+        of = "seed" if seeds[name] == 1 else "seeds"
+        label = f"{number}  {name}, {seeds[name]} {of}"
+        axis.scatter([psnr], [score], s=size, color=_VALUE, zorder=2, label=label)
         if name in turned:
             axis.plot([psnr, psnr], [score, turned[name]], color=_VALUE, linewidth=0.6, alpha=0.5)
-            axis.scatter([psnr], [turned[name]], s=22, facecolors="white", edgecolors=_VALUE)
+            axis.scatter([psnr], [turned[name]], s=size, facecolors="white", edgecolors=_VALUE)
         axis.annotate(
-            str(number), (psnr, score), fontsize=8, xytext=(4, -9), textcoords="offset points"
+            str(number),
+            (psnr, score),
+            fontsize=8,
+            ha="center",
+            va="center",
+            xytext=offsets[number - 1],
+            textcoords="offset points",
         )
     axis.scatter(
-        [], [], s=22, facecolors="white", edgecolors=_VALUE, label="turned by ℓ1 of frames"
+        [], [], s=22, facecolors="white", edgecolors=_VALUE, label="turned, ℓ1 of deviations"
     )
     axis.set_xlabel("PSNR, dB", fontsize=9)
     axis.set_ylabel("DCI disentanglement", fontsize=9)
     axis.grid(color="#e6e6e6")
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=1)
     figure.savefig(path, dpi=_DPI)
+
+
+def _label_offsets(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Where a short label of each goes, in points from its dot: clear of the labels before it."""
+    places = np.array(points, float).reshape(-1, 2)
+    spread = np.maximum(np.ptp(places, axis=0), 1e-9) if len(places) else 1.0
+    # About as many points as the axes of `plot_tradeoff` are wide and high.
+    dots = places / spread * (380, 260)
+    around = [
+        (9.0 * x, 8.0 * y) for x, y in ((1, -1), (-1, -1), (1, 1), (-1, 1), (0, -1.4), (0, 1.4))
+    ]
+    taken: list[np.ndarray] = []
+    offsets: list[tuple[float, float]] = []
+    for dot in dots:
+        others = [*taken, *(each for each in dots if each is not dot)]
+
+        def room(offset: tuple[float, float], dot=dot, others=others) -> float:
+            gaps = [np.abs((dot + offset - other) / (1.4, 1)).max() for other in others]
+            return min(min(gaps, default=9.0), 9.0)
+
+        best = max(around, key=room)
+        taken.append(dot + best)
+        offsets.append(best)
+    return offsets
 
 
 def plot_kurtosis(path: Path, pairs: Mapping[str, tuple[Row, Row]]) -> None:
@@ -186,16 +260,20 @@ def plot_kurtosis(path: Path, pairs: Mapping[str, tuple[Row, Row]]) -> None:
     """
     figure, (axis,) = _figure(6.5, 4.5)
     for number, (name, (dense, sparse)) in enumerate(pairs.items()):
-        for factor in dense.factors.keys() & sparse.factors.keys():
+        missing = []
+        for factor in (f for f in dense.factors if f in sparse.factors):
             gain = sparse.factors[factor]["completeness"] - dense.factors[factor]["completeness"]
-            if math.isnan(gain):  # not found by one of the two
+            if math.isnan(gain):
+                missing.append(factor)
                 continue
             kurtosis = dense.factors[factor]["kurtosis"]
             axis.scatter([kurtosis], [gain], color=f"C{number}", s=18)
             axis.annotate(
                 factor, (kurtosis, gain), fontsize=8, xytext=(5, 2), textcoords="offset points"
             )
-        axis.scatter([], [], color=f"C{number}", label=name)
+        label = f"{name}, seeds: {len(dense.seeds)}"
+        label += f"; not found: {', '.join(missing)}" if missing else ""
+        axis.scatter([], [], color=f"C{number}", label=label)
     axis.axhline(0, color=_CONTROL, linewidth=0.8)
     axis.margins(x=0.15)
     axis.set_xlabel("excess kurtosis of the factor", fontsize=9)

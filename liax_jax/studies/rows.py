@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from liax_jax.interpretability.codes import Codes
 from liax_jax.interpretability.disentanglement import Score, measure_disentanglement
-from liax_jax.interpretability.predictors import FOUND_R2
+from liax_jax.interpretability.predictors import FOUND_R2, completeness
 from liax_jax.interpretability.stability import measure_stability
 from liax_jax.studies.cell_measures import KIND, USED_KIND, USED_SHARE, read_codes
 from liax_jax.studies.cells import Cell, Study
@@ -77,14 +77,19 @@ def make_rows(study: Study, results: Mapping[str, Result], root: Path) -> list[R
     return rows
 
 
-def paired(a: Row, b: Row, name: str, factor: float = 1.0) -> Statistic | None:
+def paired(
+    a: Row, b: Row, name: str, factor: float = 1.0, without: Collection[int] = ()
+) -> Statistic | None:
     """a − factor · b of one measure over the seeds that both rows have; None without any.
 
     Cells of one seed start from the same parameters where their shapes agree, and see the same
     pictures in the same order, so that the difference varies less than each of the two.
+
+    Args:
+      without: seeds to leave out.
     """
     of_a, of_b = (_by_seed(row, name, "values") for row in (a, b))
-    return differences(of_a, of_b, factor)
+    return differences(of_a, of_b, factor, without)
 
 
 def above_control(row: Row, name: str) -> Statistic | None:
@@ -105,18 +110,19 @@ def agreement(codes: Sequence[np.ndarray], group: np.ndarray) -> dict[str, Stati
     Of used vectors, which deviate by a tenth of what the first one does, or more.
 
     "matched_above" is where matched correlation lies between its control, which is high where
-    codes fill few of their dimensions, (0) and 1.
+    codes fill few of their dimensions, (0) and 1; left out where a control is 1 too.
     """
     found = measure_stability(codes, group, used_share=USED_SHARE)
     values: dict[str, list[tuple[tuple[int, int], float, float | None]]] = {
-        "matched_above": [
-            (p.runs, (p.matched - p.matched_control) / (1 - p.matched_control), None)
-            for p in found.pairs
-        ],
         "matched": [(p.runs, p.matched, p.matched_control) for p in found.pairs],
         "udr": [(p.runs, p.udr["lasso"], p.udr_control["lasso"]) for p in found.pairs],
         "linear_r2": [(p.runs, p.linear_r2, None) for p in found.pairs],
     }
+    if all(p.matched_control < 1 for p in found.pairs):
+        values["matched_above"] = [
+            (p.runs, (p.matched - p.matched_control) / (1 - p.matched_control), None)
+            for p in found.pairs
+        ]
     return {name: over_pairs(pairs, len(codes)) for name, pairs in values.items()}
 
 
@@ -242,8 +248,8 @@ def _matrix(cell: Cell, root: Path, criterion: str) -> np.ndarray:
 def _factors(readabilities: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for j, name in enumerate(readabilities[0]["factors"]):
-        completeness = [
-            _completeness(np.array(r["importance"]["ridge"])[:, j])
+        of_found = [
+            completeness(np.array(r["importance"]["ridge"])[:, [j]])
             for r in readabilities
             if r["factors"][name]["r2"]["ridge"] >= FOUND_R2
         ]
@@ -251,15 +257,6 @@ def _factors(readabilities: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, 
         found[name] = {
             "kurtosis": float(np.mean([a["excess_kurtosis"] for a in about])),
             "r2": float(np.mean([a["r2"]["ridge"] for a in about])),
-            "completeness": float(np.mean(completeness)) if completeness else math.nan,
+            "completeness": float(np.mean(of_found)) if of_found else math.nan,
         }
     return found
-
-
-def _completeness(importance: np.ndarray) -> float:
-    """How far one coefficient alone foretells a factor: 1 − its entropy in units of ln M."""
-    if not importance.sum() or len(importance) < 2:
-        return 0.0
-    share = importance / importance.sum()
-    entropy = -np.sum(share * np.log(np.where(share > 0, share, 1)))
-    return float(1 - entropy / np.log(len(share)))

@@ -1,7 +1,7 @@
 """Means over the seeds of a setting, with their intervals."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -54,10 +54,13 @@ def over_seeds(
 
 
 def differences(
-    a: Mapping[int, float], b: Mapping[int, float], factor: float = 1.0
+    a: Mapping[int, float],
+    b: Mapping[int, float],
+    factor: float = 1.0,
+    without: Collection[int] = (),
 ) -> Statistic | None:
-    """a − factor · b of the seeds that both have; None without any."""
-    common = [seed for seed in a if seed in b]
+    """a − factor · b of the seeds that both have, some left out; None without any."""
+    common = [seed for seed in a if seed in b and seed not in without]
     return over_seeds([a[seed] - factor * b[seed] for seed in common]) if common else None
 
 
@@ -87,6 +90,6 @@ def over_pairs(
         error = np.sqrt((seeds - 1) / seeds * np.square(without - np.mean(without)).sum())
         reach = float(stats.t.ppf(0.975, seeds - 1) * error)
         interval = (mean - reach, mean + reach)
-    controls = [control for _, _, control in pairs if control is not None]
+    controls = tuple(control for _, _, control in pairs if control is not None)
     control = float(np.mean(controls)) if controls else None
-    return Statistic(mean, interval, "pairs", control, tuple(values))
+    return Statistic(mean, interval, "pairs", control, tuple(values), controls)

@@ -7,7 +7,13 @@ import pytest
 
 from liax_jax.interpretability.rotation import random_rotation
 from liax_jax.studies import Study
-from liax_jax.studies.axes_afterwards import MATCHED, WAY, axes_by_row, axes_of
+from liax_jax.studies.axes_afterwards import (
+    KEPT_DIRECTIONS,
+    MATCHED,
+    WAY,
+    axes_by_row,
+    axes_of,
+)
 from liax_jax.studies.cell_measures import CODES_NAME
 
 PEOPLE, TURNING, FRAMES, FACTORS, VECTORS = 144, 96, 32, 4, 6
@@ -48,6 +54,7 @@ def test_shape_finds_axes_where_sizes_are_equal(tmp_path):
     value, by_chance = round_["l1 of equal sizes"]
     assert value < by_chance + 0.2 < 0.5
     assert "pca of equal sizes" not in spiky
+    assert spiky[KEPT_DIRECTIONS] == (FACTORS,)
 
 
 def test_sizes_find_axes_whatever_the_shape(tmp_path):

@@ -14,7 +14,8 @@ from liax_jax.studies.axes_afterwards import WAY, axes_by_row
 from liax_jax.studies.cell_measures import CODES_NAME, EXAMPLES_NAME, KIND, USED_KIND
 from liax_jax.studies.cells import RESULT_NAME
 from liax_jax.studies.document import fill, shown
-from liax_jax.studies.interpretability_report import distribution_pairs, write_interpretability
+from liax_jax.studies.interpretability_report import write_interpretability
+from liax_jax.studies.readability_tables import distribution_pairs
 from liax_jax.studies.rows import (
     SCORES,
     SPARSITY,
@@ -137,6 +138,9 @@ def test_agreement_of_seeds():
     same = agreement([factors, turned, factors], GROUP)["matched"]
     assert same.value == pytest.approx(1) and same.interval == pytest.approx((1, 1))
     assert same.control < 0.9 and len(same.values) == 3
+    # One vector each that moves: in any basis of one the codes match.
+    single = agreement([factors[:, :1], -factors[:, :1]], GROUP)
+    assert single["matched"].control == pytest.approx(1) and "matched_above" not in single
     mixed = agreement([factors @ random_rotation(VECTORS, rng) for _ in range(2)], GROUP)["matched"]
     assert mixed.value < 0.97 and mixed.interval is None
 
@@ -175,6 +179,12 @@ def test_targets_are_met_or_missed(constructed):
     assert met["DCI disentanglement, sparse at least 0.5"] is True
     assert met["matched correlation over seeds, sparse at least 0.7"] is True
     assert met["PSNR of sparse within 0.5 dB of dense"] is True
+    # Whatever the axes, aligned or random, four used vectors of four match well.
+    assert [target.by_chance for target in readability_targets(sparse, dense)] == [
+        None, False, True, False, None,
+    ]  # fmt: skip
+    told = targets_table(readability_targets(sparse, dense))
+    assert told.count("met, but by its control too") == 1
     backwards = {target.aim: target.met for target in readability_targets(dense, sparse)}
     assert backwards["DCI disentanglement, sparse at least 2 × dense"] is False
     assert backwards["matched correlation over seeds, dense at most 0.4"] is False
@@ -204,6 +214,7 @@ def test_every_setting_is_held_against_the_aims(constructed):
     assert [line[0] for line in cells] == ["dense", "sparse", "lossy"]
     assert cells[0][6] == "0.20 [0.20, 0.20]" and cells[1][6] == "**0.60 [0.60, 0.60]**"
     assert cells[2][2] == "-0.60 [-0.60, -0.60]" and "**" not in lines[2]
+    assert f"{axes['dense']['pca of deviations'].value:.2f} [" in cells[0][9]
     assert f"{axes['dense']['l1 of deviations'].value:.2f} [" in cells[0][8]
     assert f"{axes['dense'][WAY].value:.2f} [" in cells[0][5]
     assert len(remedies_table([], rows, axes).splitlines()) == 2
@@ -259,6 +270,8 @@ def test_differences_are_taken_seed_by_seed(constructed):
     # Seed 0 is missing from one of them.
     assert paired(sparse, two, "dci_d").values == pytest.approx((0.5, 0.3))
     assert paired(sparse, two, "dci_d", 2.0).values == pytest.approx((0.4, 0.0))
+    assert paired(sparse, two, "dci_d", without=(1,)).values == pytest.approx((0.3,))
+    assert paired(sparse, two, "dci_d", without=(1, 2)) is None
     assert above_control(two, "dci_d").values == pytest.approx((0.05, 0.2))
     assert paired(sparse, two, "matched") is None
     assert paired(sparse, dense, "matched") is None  # of pairs of seeds
@@ -274,6 +287,7 @@ def test_the_jackknife_over_pairs_of_seeds():
     assert found.value == pytest.approx(0.6) and found.control == pytest.approx(0.2)
     assert found.interval == pytest.approx((0.6 - reach, 0.6 + reach), rel=1e-5)
     assert found.over == "pairs" and len(found.values) == 3
+    assert found.controls == (0.2, 0.2, 0.2)
     assert over_pairs(pairs[:1], 2).interval is None
 
 
@@ -325,7 +339,13 @@ def test_pages_in_the_repository_have_the_marks(name, constructed, tmp_path, req
         scores = (docs / f"{name}_scores.md").read_text()
         assert "| sparse | 3 | 0.0500 [0.0500, 0.0500] (0.1000) |" in scores
         assert "| dense, rotated (l1) | 3 | 0.20 [0.20, 0.20] (0.10) |" in scores
+        assert "| sparse | 0.1 | 3 | 3 | 3 |" in text  # λ₂, M, steps, seeds
+        assert "| sparse − dense, without seed 0 | 0.400 {0.400, 0.400} |" in text
+        assert text.count("| resting | dense |") == text.count("| resting | sparse |") == 1
         found = json.loads((docs / f"{name}.json").read_text())
+        assert found["origin"]["finished"] == 6 and found["origin"]["commits"] == ["abc"]
+        explained = ", ".join(found["keys"]).split(", ")
+        assert {"pooled_psnr", "dci_d", "mig_frames", "matched"} <= set(explained)
         assert found["axes"]["sparse"]["l1 of frames"]["value"] > 0
         settings = {row["name"]: row["settings"] for row in found["rows"]}
         assert settings["sparse"]["lambda2_falls"] == [] and settings["sparse"]["code_noise"] == 0
@@ -333,5 +353,13 @@ def test_pages_in_the_repository_have_the_marks(name, constructed, tmp_path, req
         drawn = {path.name for path in (docs / name).iterdir()}
         assert drawn == {
             f"{n}.png"
-            for n in ("rows", "curves", "coefficients", "kurtosis", "examples", "tradeoff")
+            for n in (
+                "rows",
+                "curves",
+                "coefficients",
+                "loadings",
+                "kurtosis",
+                "examples",
+                "tradeoff",
+            )
         }
