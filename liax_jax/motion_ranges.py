@@ -14,6 +14,7 @@ MAX_CLIPS, FRAMES_PER_CLIP = 48, 16
 # Of all pairs of frames of one clip, so many per cent differ by less along a direction.
 WITHIN_PERCENT = 98.0
 _SMALLEST_RANGE = 0.05
+_MAX_FRAMES = 256  # of a clip, for pairs
 
 
 def coefficients_of_clips(
@@ -52,13 +53,21 @@ def useful_ranges(coefficients: list[np.ndarray]) -> np.ndarray:
     """(M,): how far each direction moves between frames of one clip, for 98 % of their pairs.
 
     Args:
-      coefficients: one array (t, M) a clip.
+      coefficients: one array (t, M) a clip; of more than 256 frames of one, 256 spread over it
+        count.
     """
-    within = [
-        np.abs(values[:, None] - values[None]).reshape(-1, values.shape[1])
+    few = [
+        values[np.linspace(0, len(values) - 1, min(len(values), _MAX_FRAMES)).round().astype(int)]
         for values in coefficients
     ]
-    reach = np.percentile(np.concatenate(within), WITHIN_PERCENT, axis=0)
+    # Direction by direction, as pairs of frames are many.
+    reach = [
+        np.percentile(
+            np.concatenate([np.abs(v[:, None, i] - v[:, i]).reshape(-1) for v in few]),
+            WITHIN_PERCENT,
+        )
+        for i in range(few[0].shape[1])
+    ]
     return np.maximum(reach, _SMALLEST_RANGE)
 
 

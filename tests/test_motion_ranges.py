@@ -1,5 +1,7 @@
 """Ranges of directions from the motion within clips."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,21 @@ def test_what_differs_between_clips_does_not_widen_the_range():
     reach = useful_ranges(clips)
     # |a − b| of two uniform numbers on [-1, 1] stays below 2 − 2√0.02 in 98 % of cases.
     np.testing.assert_allclose(reach, [0.05, 2 - 2 * np.sqrt(0.02), 0.05], atol=0.02)
+
+
+def test_all_pairs_of_short_clips_count_and_of_long_ones_few_at_a_time():
+    rng = np.random.default_rng(1)
+    short = [rng.standard_normal((frames, 3)).astype(np.float32) for frames in (1, 7, 40)]
+    pairs = np.concatenate([np.abs(c[:, None] - c[None]).reshape(-1, 3) for c in short])
+    np.testing.assert_array_equal(useful_ranges(short), np.percentile(pairs, 98, axis=0))
+
+    long = rng.uniform(-1, 1, (3000, 3))  # nine million pairs, of 72 MB a direction
+    tracemalloc.start()
+    reach = useful_ranges([long])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6
+    np.testing.assert_allclose(reach, 2 - 2 * np.sqrt(0.02), atol=0.05)
 
 
 def test_frames_are_spread_over_clips_and_time():
