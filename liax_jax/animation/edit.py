@@ -228,11 +228,18 @@ def _titles(
     titles = [[f"{d.index} {d.name}".replace("direction_", "d")] for d in directions]
     if all(np.array_equal(sweep, sweeps[0]) for sweep in sweeps):
         return ["direction", *(f"{value:+.3g}" for value in sweeps[0])], titles
-    # Each row has its own values: columns tell shares of its range, and the row where it ends.
+    # Each row has its own values, and tells where it begins and ends. With 0 in the middle of all,
+    # columns tell shares of the way to each end; otherwise each row tells its middle too.
+    count = len(sweeps[0])
+    if all(sweep[count // 2] == 0 for sweep in sweeps):
+        told = [0, count - 1]
+        columns = [f"{share:+.0f} %" if share else "0" for share in np.linspace(-100, 100, count)]
+    else:
+        told = [0, count // 2, count - 1]
+        names = dict(zip(told, ("lowest", "middle", "highest"), strict=True))
+        columns = [names.get(number, "") for number in range(count)]
     for lines, sweep in zip(titles, sweeps, strict=True):
-        lines.append(f"{sweep[0]:+.2g} … {sweep[-1]:+.2g}")
-    shares = np.linspace(-100, 100, len(sweeps[0]))
-    columns = (f"{share:+.0f} %" if share else "0" for share in shares)
+        lines.append(" … ".join(f"{value:+.2g}" if value else "0" for value in sweep[told]))
     return ["direction, range", *columns], titles
 
 

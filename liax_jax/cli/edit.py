@@ -1,6 +1,7 @@
 """`liax edit`, `edit-video`, `reconstruct` and `traverse`."""
 
 import argparse
+import math
 from pathlib import Path
 
 from liax_jax.cli.model_flags import (
@@ -177,6 +178,8 @@ def _traverse(args: argparse.Namespace) -> None:
 
 
 def _values_between(low: float, high: float, step: float) -> list[float]:
-    if not low < high or not 0 < step <= high - low:
-        raise ValueError(f"--range {low:g} {high:g} {step:g}: give FROM < TO and a positive STEP")
-    return [round(low + step * i, 6) for i in range(int((high - low) / step + 1.5))]
+    if not -math.inf < low < high < math.inf or not 0 < step <= high - low:
+        raise ValueError(
+            f"--range {low:g} {high:g} {step:g}: give finite FROM < TO and a positive STEP"
+        )
+    return [round(low + step * i, 6) for i in range(int((high - low) / step + 1e-6) + 1)]

@@ -1,5 +1,6 @@
 """Files to files: animate, edit, reconstruct, traverse, on drawn heads."""
 
+import dataclasses
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from liax_jax.animation.motion import MotionError, save_motion
 from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.procedural import ProceduralClips
 from liax_jax.data.video_io import probe, read_video, write_video
-from liax_jax.directions import DirectionError
+from liax_jax.directions import Direction, DirectionCard, DirectionError
 from liax_jax.visualization import GAP, LABEL_HEIGHT
 
 
@@ -253,6 +254,36 @@ def test_a_traversal_goes_as_far_as_each_direction_does(stream, folder, tmp_path
         edit.traverse(stream, source, path, name, values=values, progress=False)
         for column, same in ((1, 1), (6, 2), (11, 3)):
             np.testing.assert_allclose(_tile(own, row, column), _tile(path, 0, same), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("low", "columns", "titles"),
+    [
+        (-0.1, ["-100 %", "0", "+100 %"], [["0 yaw", "-0.5 … +0.5"], ["2 jaw", "-0.1 … +0.4"]]),
+        (
+            0.0,
+            ["lowest", "middle", "highest"],
+            [["0 yaw", "-0.5 … 0 … +0.5"], ["2 jaw", "0 … +0.2 … +0.4"]],
+        ),
+    ],
+)
+def test_labels_of_a_traversal_hold_for_every_row(
+    stream, folder, tmp_path, monkeypatch, low, columns, titles
+):
+    card = DirectionCard(
+        4, (Direction(0, "yaw", low=-0.5, high=0.5), Direction(2, "jaw", low=low, high=0.4))
+    )
+    record = dataclasses.replace(stream.animator.record, card=card)
+    animator = dataclasses.replace(stream.animator, record=record)
+    labels, rows = [], []
+    grid, title = edit.image_grid, edit._title_tile
+    monkeypatch.setattr(edit, "image_grid", lambda t, names: labels.extend(names) or grid(t, names))
+    monkeypatch.setattr(edit, "_title_tile", lambda lines, s: rows.append(lines) or title(lines, s))
+    edit.traverse(
+        FrameStream(animator, 4), folder / "source.png", tmp_path / "t.png", "0,2", progress=False
+    )
+    assert [labels[1], labels[6], labels[11]] == columns and len(labels) == 12
+    assert rows == titles
 
 
 def test_a_traversal_of_no_direction_says_so(stream, folder, tmp_path):

@@ -102,6 +102,34 @@ def test_edit_traverse_and_reconstruct(liax, folder, tmp_path):
     assert names == {"e.png", "t.png", "t.mp4", "v.gif", "r.webm"}
 
 
+@pytest.mark.parametrize(
+    ("flags", "values"),
+    [
+        ((-0.5, 0.5, 0.25), [-0.5, -0.25, 0, 0.25, 0.5]),
+        ((0, 0.3, 0.1), [0, 0.1, 0.2, 0.3]),
+        ((0, 1, 0.6), [0, 0.6]),  # not beyond the end
+    ],
+)
+def test_the_values_of_a_range(liax, folder, tmp_path, monkeypatch, flags, values):
+    asked = []
+
+    def traverse(*args, values, **options):
+        asked.extend(values)
+        return args[2], args[2]
+
+    monkeypatch.setattr("liax_jax.animation.edit.traverse", traverse)
+    files = ("--source", folder / "source.png", "--out", tmp_path / "t.png")
+    assert liax("traverse", *files, "--range", *flags) == 0
+    assert asked == values
+
+
+@pytest.mark.parametrize("flags", [(0, "inf", 1), (0, 1, "nan"), (1, 0, 0.1)])
+def test_a_range_that_cannot_be_counted(liax, folder, tmp_path, capsys, flags):
+    files = ("--source", folder / "source.png", "--out", tmp_path / "t.png")
+    assert liax("traverse", *files, "--range", *flags) == 2
+    assert "give finite FROM < TO and a positive STEP" in capsys.readouterr().err
+
+
 def test_motion_extract(folder, tmp_path, capsys):
     arguments = ["motion", "extract", folder / "driving.mp4", "--checkpoint", folder / "model"]
     arguments += ["--out", tmp_path / "m.npz", "--no-compile-cache"]
