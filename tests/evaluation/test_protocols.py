@@ -265,6 +265,17 @@ def test_traversal_of_known_directions(tmp_path):
     assert (tmp_path / "pictures" / "clip2.png").exists()
 
 
+def test_no_vector_of_pictures_that_never_change_is_visible(tmp_path):
+    still = ReenactmentFns(
+        encode=SHIFTS.encode,
+        coefficients=SHIFTS.coefficients,
+        render=lambda z, features, alpha: SHIFTS.render(z, features, 0 * alpha),
+    )
+    found = traversal(still, brighter_clips(), card=CARD, out_dir=tmp_path, **OPTIONS)
+    for entry in found["clips"]:
+        assert entry["largest_change"] == 0 and entry["visible_vectors"] == 0
+
+
 def test_video_editing_carries_the_edit_through(tmp_path):
     clips = brighter_clips()
     run = {"card": CARD, "out_dir": tmp_path, "metrics": METRICS, **OPTIONS}

@@ -102,7 +102,7 @@ def traversal(
                 "pictures": count,
                 "mean_change": float(ends.mean()),
                 "largest_change": float(ends.max()),
-                "visible_vectors": float((ends >= 0.1 * ends.max()).sum()),
+                "visible_vectors": float(((ends > 0) & (ends >= 0.1 * ends.max())).sum()),
                 "driving_sha256": frames.digest,
             }
             return entry, {"change": change}
