@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace, frames: int, found: "Stability") -> list[str]:
+    from liax_jax.interpretability.stability import LEAST_GROUPS
+
     lines = [f"{frames} frames ({args.codes}); in brackets the same codes in random bases"]
     for number, path in enumerate(args.runs):
         udr = ", ".join(f"UDR ({kind}) {values[number]:.3f}" for kind, values in found.udr.items())
@@ -86,12 +89,17 @@ def _report(args: argparse.Namespace, frames: int, found: "Stability") -> list[s
             f", UDR ({kind}) {value:.3f} ({pair.udr_control[kind]:.3f})"
             for kind, value in pair.udr.items()
         )
+        linear = "–" if math.isnan(pair.linear_r2) else f"{pair.linear_r2:.3f}"
         lines.append(
             f"{pair.runs[0]} and {pair.runs[1]}: matched |correlation| {pair.matched:.3f} "
-            f"({pair.matched_control:.3f}){udr}, linear R² {pair.linear_r2:.3f}"
+            f"({pair.matched_control:.3f}){udr}, linear R² {linear}"
         )
         best = (f"{i}~{j} {value:+.2f}" for i, j, value in pair.matches[:_SHOWN])
         lines.append("  best pairs: " + ", ".join(best))
+    if any(math.isnan(pair.linear_r2) for pair in found.pairs):
+        lines.append(
+            f"linear R² is measured on people kept apart: it takes {LEAST_GROUPS} people or clips"
+        )
     if len(found.pairs) > 1:
         lines.append(f"mean over pairs: {found.matched:.3f} ({found.matched_control:.3f})")
     return lines

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from liax_jax.interpretability.rotation import random_rotation
 # makes a coefficient one that is used.
 LASSO_PENALTY = 0.05
 USED_SHARE = 0.01
+# People, or clips, that linear R² takes: to fit on, to choose a penalty by and to score on.
+LEAST_GROUPS = 4
 SIMILARITIES = ("correlation", "lasso")
 
 
@@ -38,7 +41,8 @@ class PairStability:
       udr: by similarity ("correlation", "lasso"): agreement of the two.
       udr_control: likewise.
       linear_r2: share of the variance of each run's codes that is linear in the other's, on people
-        kept apart; mean of both ways. What is left in common where axes are not.
+        kept apart; mean of both ways. What is left in common where axes are not. NaN with fewer
+        than `LEAST_GROUPS` people.
       matches: (coefficient of the first, of the second, signed correlation), best first.
     """
 
@@ -76,9 +80,12 @@ class Stability:
         return float(np.mean([pair.matched_control for pair in self.pairs]))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain numbers, lists and dictionaries."""
-        means = {"matched": self.matched, "matched_control": self.matched_control}
-        return means | dataclasses.asdict(self)
+        """As plain numbers, lists and dictionaries; None for what can't be told."""
+        found = dataclasses.asdict(self)
+        for pair in found["pairs"]:
+            if math.isnan(pair["linear_r2"]):
+                pair["linear_r2"] = None
+        return {"matched": self.matched, "matched_control": self.matched_control} | found
 
 
 def used(alpha: np.ndarray, share: float = USED_SHARE) -> np.ndarray:
@@ -152,7 +159,7 @@ def measure_stability(
 
     Args:
       runs: two or more of (n, M); M may differ.
-      group: (n,) who is in each frame.
+      group: (n,) who is in each frame; with fewer than `LEAST_GROUPS`, linear R² isn't measured.
       similarities: of `SIMILARITIES`, for UDR; "lasso" needs scikit-learn.
       rotations: random bases of both runs, for the control, ≥ 1.
       used_share: of the largest deviation, which makes a coefficient one that is used.
@@ -191,7 +198,7 @@ def measure_stability(
                     kind: float(np.mean([pair_udr(*codes, kind) for codes in turned]))
                     for kind in similarities
                 },
-                (linear_r2(runs[i], runs[j], group) + linear_r2(runs[j], runs[i], group)) / 2,
+                _mutual_r2(runs[i], runs[j], group),
                 tuple((int(kept[i][x]), int(kept[j][y]), value) for x, y, value in matches),
             )
         )
@@ -206,10 +213,21 @@ def measure_stability(
 
 
 def linear_r2(a: np.ndarray, b: np.ndarray, group: np.ndarray) -> float:
-    """Share of the variance of b (n, M_b) that is linear in a (n, M_a), on groups kept apart."""
+    """Share of the variance of b (n, M_b) that is linear in a (n, M_a), on groups kept apart.
+
+    Raises:
+      ValueError: fewer than `LEAST_GROUPS` groups.
+    """
     kept = used(b)
     r2 = predict(a, b[:, kept], split_by_group(group), "ridge").r2
     return float(np.average(np.clip(r2, 0, 1), weights=b[:, kept].var(0)))
+
+
+def _mutual_r2(a: np.ndarray, b: np.ndarray, group: np.ndarray) -> float:
+    """Mean of `linear_r2` both ways, or NaN where groups are too few."""
+    if len(np.unique(group)) < LEAST_GROUPS:
+        return math.nan
+    return (linear_r2(a, b, group) + linear_r2(b, a, group)) / 2
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:

@@ -1,10 +1,14 @@
 """Stability: runs with known relations."""
 
+import json
+
 import numpy as np
 import pytest
 
+from liax_jax.interpretability.predictors import split_by_group
 from liax_jax.interpretability.rotation import random_rotation
 from liax_jax.interpretability.stability import (
+    LEAST_GROUPS,
     linear_r2,
     match,
     measure_stability,
@@ -90,6 +94,19 @@ def test_runs_of_different_numbers_of_vectors(runs, groups):
     found = measure_stability([runs["first"], narrow], groups, similarities=("correlation",))
     assert found.matched == pytest.approx(1)
     assert linear_r2(runs["first"], narrow, groups) > 0.99
+
+
+def test_of_too_few_people_all_but_the_linear_share_is_measured(runs, groups):
+    two = [runs["first"], runs["same"]]
+    whole = measure_stability(two, groups, similarities=())
+    few = measure_stability(two, groups % (LEAST_GROUPS - 1), similarities=())
+    assert few.matched == whole.matched and few.matched_control == whole.matched_control
+    assert np.isnan(few.pairs[0].linear_r2)
+    assert json.loads(json.dumps(few.to_json()))["pairs"][0]["linear_r2"] is None
+    enough = measure_stability(two, groups % LEAST_GROUPS, similarities=())
+    assert enough.pairs[0].linear_r2 > 0.99
+    with pytest.raises(ValueError, match=f"at least {LEAST_GROUPS} are needed"):
+        split_by_group(groups % (LEAST_GROUPS - 1))
 
 
 def test_bad_input(runs, groups):
