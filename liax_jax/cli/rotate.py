@@ -15,7 +15,7 @@ single directions mean changes: OUT has no names of directions, but ranges measu
 
 CRITERION, of the coefficients on the frames of --data:
 
-  l1       least mean |α|: what the training penalty of LIA-X asks for
+  l1       least mean |α|; with --codes frames what the training penalty of LIA-X weighs (eq. 9)
   varimax  largest variance of α²
   ica      least entropy of each: as independent as rotations make them (no whitening, which would
            change the lengths of the vectors)

@@ -5,8 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from liax_jax.animation.animator import load
+from liax_jax.animation.streaming import FrameStream
 from liax_jax.cli import main
 from liax_jax.directions import Direction, DirectionCard
+from liax_jax.interpretability.codes import extract_codes
+from liax_jax.interpretability.probe_clips import open_probe_clips
 from liax_jax.model_files import ModelRecord, fingerprint, load_model, save_model
 
 DATA = ["--data", "procedural", "--clips", "6", "--frames", "5", "--chunk", "8"]
@@ -42,6 +46,19 @@ def test_a_rotated_model_is_a_model_with_sparser_codes(runs, tmp_path, capsys):
     compared = json.loads(capsys.readouterr().out)
     assert compared["pairs"][0]["linear_r2"] > 0.99
     assert matrix.shape == (4, 4) and compared["matched"] < 1
+
+    clips = open_probe_clips("procedural", 32, num_clips=6)
+    before, after = (FrameStream(load(path), 8) for path in (runs[0], out))
+    old, new = (extract_codes(stream, clips, 6, 5).alpha for stream in (before, after))
+    np.testing.assert_allclose(new, old @ matrix, rtol=1e-4, atol=1e-4 * np.abs(old).max())
+    source, driving = clips.frame(0, 0), clips.frame(0, 9)
+    pictures = [
+        stream.animator.render(
+            stream.animator.encode(source), stream.animator.coefficients(driving)
+        )
+        for stream in (before, after)
+    ]
+    np.testing.assert_allclose(*pictures, atol=1e-5)
 
     assert main(["info", str(out)]) == 0
     assert "l1 rotation of" in capsys.readouterr().out
