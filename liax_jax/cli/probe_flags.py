@@ -28,7 +28,9 @@ def add_probe_flags(command: argparse.ArgumentParser, kind: str | None) -> None:
         help="records of `liax prepare`, a video or a folder of videos, the workdir of a run (for "
         "its evaluation clips), or 'procedural': drawn portraits, whose factors are known",
     )
-    group.add_argument("--split", default="", help="of records or videos (default: val, if any)")
+    group.add_argument(
+        "--split", default="", help="of records (default: val, if any) or videos (default: all)"
+    )
     group.add_argument("--clips", type=int, default=64, metavar="N", help="at most (default 64)")
     group.add_argument(
         "--frames", type=int, default=32, metavar="N", help="of each clip, at most (default 32)"
@@ -44,7 +46,6 @@ def add_probe_flags(command: argparse.ArgumentParser, kind: str | None) -> None:
         )
     group.add_argument(
         "--distribution",
-        default="natural",
         metavar="NAME",
         help="of the factors of 'procedural': natural, resting (mostly at rest), laplacian, "
         "gaussian, uniform (default natural); a run's own portraits move as its config says",
@@ -73,6 +74,8 @@ def add_probe_flags(command: argparse.ArgumentParser, kind: str | None) -> None:
 def open_probe_data(args: argparse.Namespace, checkpoint: Path) -> tuple["FrameStream", "ClipSet"]:
     """A model, and the clips of --data at its resolution.
 
+    Videos are cut by the --face-model of commands that have one.
+
     Raises:
       FileNotFoundError, ValueError: too few clips or frames, no such model or data.
     """
@@ -91,7 +94,7 @@ def open_probe_data(args: argparse.Namespace, checkpoint: Path) -> tuple["FrameS
         split=args.split,
         num_clips=args.clips,
         distribution=args.distribution,
-        framing=Framing(args.crop),
+        framing=Framing(args.crop, face_model=getattr(args, "face_model", None)),
     )
     return stream, clips
 

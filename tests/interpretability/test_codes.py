@@ -1,12 +1,16 @@
 """Codes: what they may be, their kinds, and reading them off a model."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
 
 from liax_jax.animation.animator import Animator
+from liax_jax.animation.framing import Framing
 from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.procedural import ProceduralClips
+from liax_jax.data.records import RecordWriter, encode_frame
 from liax_jax.data.video_io import write_video
 from liax_jax.directions import DirectionCard
 from liax_jax.interpretability.codes import Codes, check_codes, extract_codes
@@ -98,14 +102,67 @@ def test_videos_are_clips(stream, tmp_path):
     assert len(frames) == 6
 
 
+def test_videos_that_show_no_motion_are_left_out_by_name(tmp_path, caplog):
+    drawn = ProceduralClips(32, 1, 6, seed=5)
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos" / "good.mp4", drawn.frames(0), 25)
+    write_video(tmp_path / "videos" / "still.mp4", [drawn.frame(0, 0)], 25)
+    (tmp_path / "videos" / "broken.mp4").write_bytes(b"no video" * 99)
+    clips = open_probe_clips(tmp_path / "videos", 32)
+    assert clips.names == ["good"] and clips.lengths == [6] and len(list(clips.frames(0))) == 6
+    broken, still = (record.message for record in caplog.records)
+    assert "broken.mp4" in broken and "still.mp4: has a single frame" in still
+    with pytest.raises(ValueError, match=r"^\S*still.mp4: has a single frame"):
+        open_probe_clips(tmp_path / "videos" / "still.mp4", 32)
+    (tmp_path / "videos" / "good.mp4").unlink()
+    with pytest.raises(ValueError, match=r"none of 2 videos can be measured on; .*broken.mp4"):
+        open_probe_clips(tmp_path / "videos", 32)
+
+
+def test_a_split_without_clips_is_an_error(tmp_path):
+    writer = RecordWriter(tmp_path, 32)
+    frames = [encode_frame(np.zeros((32, 32, 3), np.uint8), t) for t in range(2)]
+    writer.add_clip("a", frames, fps=25.0, source="a.mp4", source_size=(32, 32))
+    writer.close(["train"])
+    index = json.loads((tmp_path / "index.json").read_text())
+    index["splits"]["val"] = []
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    assert open_probe_clips(tmp_path, 32).names == ("a",)
+    with pytest.raises(ValueError, match="its split 'val' holds no clips"):
+        open_probe_clips(tmp_path, 32, split="val")
+
+
+@pytest.mark.parametrize(
+    ("data", "idle"),
+    [
+        ("procedural", ("split", "crop")),
+        ("records", ("distribution", "crop")),
+        ("run", ("split", "distribution", "crop")),
+        ("videos", ("distribution",)),
+        ("videos/0.mp4", ("split", "distribution")),
+    ],
+)
+def test_options_that_data_make_no_use_of_are_refused(tmp_path, data, idle):
+    for name, mark in (("records", "index.json"), ("run", "config.json"), ("videos", "0.mp4")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / mark).write_text("{}")
+    given = {"split": "val", "distribution": "natural", "crop": "center"}
+    for name in idle:
+        options = {"framing": Framing("center")} if name == "crop" else {name: given[name]}
+        with pytest.raises(ValueError, match=f"--{name} {given[name]}: .* make no use of it"):
+            open_probe_clips(data if data == "procedural" else tmp_path / data, 32, **options)
+
+
 def test_data_that_are_not_there_or_none_of_these(tmp_path):
     with pytest.raises(FileNotFoundError, match="records, videos, a run, or 'procedural'"):
         open_probe_clips(tmp_path / "none", 32)
     with pytest.raises(ValueError, match="no videos"):
         open_probe_clips(tmp_path, 32)
-    (tmp_path / "config.json").write_text('{"model": {}}')
-    with pytest.raises(ValueError, match="is not a run's config"):
-        open_probe_clips(tmp_path, 32)
+    data = ("{}", "[]", '{"kind": "procedural"}', '{"kind": "procedural", "procedural": {}}')
+    for content in ("no JSON", '{"model": {}}', *(f'{{"data": {each}}}' for each in data)):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(ValueError, match="is not a run's config"):
+            open_probe_clips(tmp_path, 32)
 
 
 def test_a_run_brings_its_own_drawn_portraits(tmp_path):
