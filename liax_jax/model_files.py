@@ -44,6 +44,7 @@ __all__ = [
     "ModelFile",
     "ModelFileError",
     "ModelRecord",
+    "check_output",
     "fingerprint",
     "is_released_lia_x",
     "load_model",
@@ -149,17 +150,34 @@ def save_model(
         text = record.to_json(directions=json.loads(record.card.to_json()))
         write_weights(path, tensors, text, overwrite=overwrite)
         return
-    if path.suffix in _OTHER_SUFFIXES:
-        raise ModelFileError(
-            f"{path}: models are written as .safetensors, as .pt, or as a directory, whose name "
-            f"does not end in {path.suffix}"
-        )
-    with _complete_directory(path, overwrite) as partial:
+    check_output(path, overwrite)
+    with _complete_directory(path) as partial:
         (partial / _RECORD_NAME).write_text(record.to_json() + "\n")
         (partial / CARD_NAME).write_text(record.card.to_json())
         write_weights(partial / _PARAMS_NAME, tensors)
         if extras:
             write_weights(partial / _EXTRAS_NAME, extras)
+
+
+def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Looks at where `save_model` is to write, before anything slow.
+
+    Raises:
+      FileExistsError: there is something that isn't to be replaced.
+      ModelFileError: an ending that models don't have.
+    """
+    path = Path(path)
+    if path.suffix in _OTHER_SUFFIXES:
+        raise ModelFileError(
+            f"{path}: models are written as .safetensors, as .pt, or as a directory, whose name "
+            f"does not end in {path.suffix}"
+        )
+    if path.suffix not in (".safetensors", *TORCH_SUFFIXES):
+        if path.is_dir() and not any(path.iterdir()):
+            return
+        if path.exists() and not (path / _RECORD_NAME).is_file():
+            raise FileExistsError(f"{path} exists and is no model directory; choose another name")
+    refuse_existing(path, overwrite)
 
 
 def num_parameters(params: Params) -> int:
@@ -317,13 +335,8 @@ def _save_published(
 
 
 @contextlib.contextmanager
-def _complete_directory(path: Path, overwrite: bool) -> Iterator[Path]:
+def _complete_directory(path: Path) -> Iterator[Path]:
     """A directory to fill that gets its name when it is complete, and is gone where that fails."""
-    if path.is_dir() and not any(path.iterdir()):
-        overwrite = True
-    elif path.exists() and not (path / _RECORD_NAME).is_file():
-        raise FileExistsError(f"{path} exists and is no model directory; choose another name")
-    refuse_existing(path, overwrite)
     path = path.absolute()
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     former = path.with_name(f".{path.name}.{os.getpid()}.former")

@@ -18,6 +18,7 @@ from liax_jax.directions import RELEASED_LIA_X, Direction, DirectionCard
 from liax_jax.model_files import (
     ModelFileError,
     ModelRecord,
+    check_output,
     fingerprint,
     load_model,
     num_parameters,
@@ -294,8 +295,9 @@ def test_what_is_no_model_is_refused(tmp_path, make_workdir, record, params):
     write_weights(tmp_path / "vgg.pt", {"features.0.weight": np.zeros(3, np.float32)})
     with pytest.raises(ModelFileError, match="vgg.pt: neither a LIA-X nor a LIA generator"):
         load_model(tmp_path / "vgg.pt")
-    with pytest.raises(ModelFileError, match="does not end in .npz"):
-        save_model(tmp_path / "a.npz", record, params)
+    for write in (lambda path: save_model(path, record, params), check_output):
+        with pytest.raises(ModelFileError, match="does not end in .npz"):
+            write(tmp_path / "a.npz")
     with pytest.raises(ModelFileError, match="published names are for .safetensors and .pt"):
         save_model(tmp_path / "a", record, params, published_names=True)
 
@@ -376,6 +378,8 @@ def test_overwriting_takes_model_directories_only(tmp_path, record, params):
     (home / "letter.txt").write_text("dear")
     with pytest.raises(FileExistsError, match="is no model directory; choose another name"):
         save_model(home, record, params, overwrite=True)
+    with pytest.raises(FileExistsError, match="is no model directory; choose another name"):
+        check_output(home, overwrite=True)
     assert (home / "letter.txt").read_text() == "dear"
 
 

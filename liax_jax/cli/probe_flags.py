@@ -84,8 +84,9 @@ def open_probe_data(args: argparse.Namespace, checkpoint: Path) -> tuple["FrameS
     from liax_jax.animation.streaming import FrameStream
     from liax_jax.interpretability.probe_clips import open_probe_clips
 
-    if args.clips < 1 or args.frames < 1:
-        raise ValueError(f"--clips {args.clips} --frames {args.frames}: must be 1 or more")
+    check_at_least(0, seed=args.seed)
+    check_at_least(1, clips=args.clips)
+    check_at_least(_least_frames(args), frames=args.frames)
     use_compile_cache(args)
     stream = FrameStream(load(checkpoint), args.chunk)
     clips = open_probe_clips(
@@ -96,18 +97,55 @@ def open_probe_data(args: argparse.Namespace, checkpoint: Path) -> tuple["FrameS
         distribution=args.distribution,
         framing=Framing(args.crop, face_model=getattr(args, "face_model", None)),
     )
+    _check_frames(args, clips, stream.animator.config.num_vectors)
     return stream, clips
+
+
+def check_at_least(least: int, **flags: int) -> None:
+    """Raises ValueError for the first of these flags that is smaller."""
+    for name, value in flags.items():
+        if value < least:
+            raise ValueError(f"--{name} {value}: must be {least} or more")
+
+
+def _least_frames(args: argparse.Namespace) -> int:
+    """Of a clip: all codes but "frames" are compared with others of their clip."""
+    return 1 if getattr(args, "codes", None) == "frames" else 2
+
+
+def _check_frames(args: argparse.Namespace, clips: "ClipSet", num_vectors: int) -> None:
+    """Raises ValueError where there are too few frames, before any is read."""
+    import numpy as np
+
+    from liax_jax.motion_ranges import spread
+
+    plan = spread(clips.lengths, args.clips, args.frames)
+    counts = {clip: len(np.unique(times)) for clip, times in plan}
+    for clip, count in counts.items():
+        if count < _least_frames(args):
+            raise ValueError(
+                f"--data {args.data}: its clip {clips.names[clip]!r} has a single frame, and "
+                "motion takes 2 or more; leave it out"
+            )
+    if (frames := sum(counts.values())) <= num_vectors:
+        raise ValueError(
+            f"{frames} frames are too few for {num_vectors} vectors: take more with --frames and "
+            "--clips, or name longer clips; better twenty times as many frames as vectors"
+        )
 
 
 def read_codes(args: argparse.Namespace, checkpoints: list[Path]) -> list["Codes"]:
     """The codes of models on the frames of --data, of the kind "frames".
 
     Raises:
-      ValueError: too few clips or frames, or data that don't fit a model.
+      FileNotFoundError, ValueError: as of `open_probe_data`, or data that don't fit a model.
     """
     from liax_jax.interpretability.codes import extract_codes
 
     found = []
+    for path in checkpoints:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no file or directory of that name")
     for path in checkpoints:
         stream, clips = open_probe_data(args, path)
         found.append(extract_codes(stream, clips, args.clips, args.frames, progress=True))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liax_jax.cli.parsing import Commands, add_command
-from liax_jax.cli.probe_flags import add_probe_flags, read_codes
+from liax_jax.cli.probe_flags import add_probe_flags, check_at_least, read_codes
 
 if TYPE_CHECKING:
     from liax_jax.interpretability.disentanglement import Disentanglement
@@ -66,6 +66,9 @@ def run(args: argparse.Namespace) -> None:
     from liax_jax.interpretability.predictors import check_regressors, require_sklearn
     from liax_jax.interpretability.sparsity import measure_sparsity
 
+    check_at_least(1, rotations=args.rotations)
+    if args.bootstrap < 0 or args.bootstrap == 1:
+        raise ValueError(f"--bootstrap {args.bootstrap}: must be 2 or more, or 0 for none")
     regressors = tuple(name.strip() for name in args.regressors.split(",") if name.strip())
     check_regressors(regressors)
     if set(regressors) - {"ridge"}:

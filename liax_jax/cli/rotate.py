@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from liax_jax.cli.parsing import Commands, add_command
-from liax_jax.cli.probe_flags import add_probe_flags, read_codes
+from liax_jax.cli.probe_flags import add_probe_flags, check_at_least, read_codes
 
 _DESCRIPTION = """\
 Turn the motion dictionary of a model to other axes of the same space, so that its coefficients on
@@ -69,12 +69,11 @@ def run(args: argparse.Namespace) -> None:
     from liax_jax.interpretability.rotated_model import refuse_published_names, rotated_model
     from liax_jax.interpretability.rotation import find_rotation
     from liax_jax.interpretability.sparsity import measure_sparsity
-    from liax_jax.model_files import read_model, save_model
-    from liax_jax.weights import refuse_existing
+    from liax_jax.model_files import check_output, read_model, save_model
 
+    check_at_least(0, restarts=args.restarts)
     refuse_published_names(args.out)
-    if not args.out.is_dir() or any(args.out.iterdir()):
-        refuse_existing(args.out, args.overwrite)
+    check_output(args.out, args.overwrite)
     model = read_model(args.checkpoint)
     (codes,) = read_codes(args, [args.checkpoint])
     alpha = codes.of_kind(args.codes).alpha

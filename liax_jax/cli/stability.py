@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liax_jax.cli.parsing import Commands, add_command
-from liax_jax.cli.probe_flags import add_probe_flags, read_codes
+from liax_jax.cli.probe_flags import add_probe_flags, check_at_least, read_codes
 
 if TYPE_CHECKING:
     from liax_jax.interpretability.stability import Stability
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> None:
 
     if len(args.runs) < 2:
         raise ValueError("name two or more runs: stability compares them")
+    check_at_least(1, rotations=args.rotations)
     if args.similarity != "correlation":
         require_sklearn()
     kinds = SIMILARITIES if args.similarity == "both" else (args.similarity,)

@@ -1,6 +1,8 @@
 """`liax rotate`, `liax readability` and `liax stability`, on drawn portraits."""
 
+import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,12 @@ import pytest
 from liax_jax.animation.animator import load
 from liax_jax.animation.streaming import FrameStream
 from liax_jax.cli import main
+from liax_jax.cli.probe_flags import add_probe_flags, open_probe_data
+from liax_jax.data.procedural import ProceduralClips
+from liax_jax.data.records import RecordWriter, encode_frame
+from liax_jax.data.video_io import write_video
 from liax_jax.directions import Direction, DirectionCard
+from liax_jax.faces.detection import FaceError
 from liax_jax.interpretability.codes import extract_codes
 from liax_jax.interpretability.probe_clips import open_probe_clips
 from liax_jax.model_files import ModelRecord, fingerprint, load_model, save_model
@@ -95,6 +102,43 @@ def test_stability_in_words(runs, capsys):
     assert "0 and 1: matched |correlation| 0." in printed and "UDR (correlation)" in printed
 
 
+def test_stability_on_one_video_leaves_the_linear_share_out(runs, tmp_path, capsys):
+    write_video(tmp_path / "one.mp4", ProceduralClips(32, 1, 12, seed=2).frames(0), 25)
+    flags = ["--data", str(tmp_path / "one.mp4"), "--similarity", "correlation", "--chunk", "8"]
+    assert main(["stability", *runs, *flags]) == 0
+    printed = capsys.readouterr().out
+    assert "matched |correlation| 0." in printed and "linear R² –" in printed
+    assert "it takes 4 people or clips" in printed
+    assert main(["stability", *runs, *flags, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"][0]["linear_r2"] is None
+
+
+def test_records_of_single_frames_have_codes_and_no_deviations(runs, tmp_path, capsys):
+    drawn = ProceduralClips(32, 3, 9, seed=2)
+    writer = RecordWriter(tmp_path, 32)
+    for clip, frames in enumerate((9, 1, 1)):
+        pictures = [encode_frame(drawn.frame(clip, t), t) for t in range(frames)]
+        writer.add_clip(f"c{clip}", pictures, fps=25.0, source="", source_size=(32, 32))
+    writer.close(["train"] * 3)
+    command = ["readability", runs[0], "--data", str(tmp_path), "--chunk", "8"]
+    assert main(command) == 2
+    assert "its clip 'c1' has a single frame" in capsys.readouterr().err
+    assert main([*command, "--codes", "frames"]) == 0
+    assert "11 frames, 4 vectors" in capsys.readouterr().out
+
+
+def test_faces_of_videos_are_found_with_the_model_that_is_named(runs, tmp_path):
+    video = tmp_path / "wide.mp4"
+    write_video(video, np.full((9, 40, 64, 3), 127, np.uint8), 25)
+    command = argparse.ArgumentParser()
+    add_probe_flags(command, kind=None)
+    command.add_argument("--face-model", type=Path)
+    args = command.parse_args(["--data", str(video), "--face-model", "yunet.onnx"])
+    _, clips = open_probe_data(args, Path(runs[0]))
+    with pytest.raises(FaceError, match="yunet.onnx: no such file"):
+        next(clips.frames(0))
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -106,7 +150,7 @@ def test_stability_in_words(runs, capsys):
         (["readability", "RUN", "--regressors", "trees", "--data", "RUN"], "regressor 'trees'"),
         (
             ["readability", "RUN", "--data", "procedural", "--clips", "2", "--frames", "2"],
-            "4 frames are too few for 4 vectors",
+            "4 frames are too few for 4 vectors: take more with --frames and --clips",
         ),
         (
             ["readability", "RUN", "--data", "procedural", "--clips", "2", "--frames", "9"],
@@ -120,3 +164,32 @@ def test_bad_input_is_one_line_and_writes_nothing(runs, tmp_path, capsys, comman
     error = capsys.readouterr().err
     assert message in error
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["readability", "RUN", *DATA, "--frames", "1"], "--frames 1: must be 2 or more"),
+        (["readability", "RUN", *DATA, "--seed", "-1"], "--seed -1: must be 0 or more"),
+        (["readability", "RUN", *DATA, "--rotations", "0"], "--rotations 0: must be 1 or more"),
+        (["readability", "RUN", *DATA, "--bootstrap", "1"], "--bootstrap 1: must be 2 or more"),
+        (["readability", "RUN", *DATA, "--bootstrap", "-2"], "must be 2 or more, or 0 for none"),
+        (["stability", "RUN", "RUN", *DATA, "--rotations", "0"], "must be 1 or more"),
+        (["stability", "RUN", "nowhere", *DATA], "nowhere: there is no file or directory"),
+        (["rotate", "RUN", "OUT", *DATA, "--restarts", "-1"], "--restarts -1: must be 0 or more"),
+        (["rotate", "RUN", "OUT.ckpt", *DATA], "whose name does not end in .ckpt"),
+        (["rotate", "RUN", "WORKDIR", "--overwrite", *DATA], "is no model directory"),
+    ],
+)
+def test_flags_are_looked_at_before_any_frame_is(
+    runs, tmp_path, monkeypatch, capsys, command, message
+):
+    workdir = tmp_path / "workdir"
+    workdir.mkdir()
+    (workdir / "config.json").write_text("{}")
+    monkeypatch.setattr(ProceduralClips, "frame", lambda *_: pytest.fail("a frame was drawn"))
+    places = {"RUN": runs[0], "WORKDIR": str(workdir)}
+    places |= {name: str(tmp_path / name) for name in ("OUT", "OUT.ckpt")}
+    assert main([places.get(word, word) for word in command]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [workdir]
