@@ -10,6 +10,9 @@ from liax_jax.interpretability.regions import mirror
 # |cosine| of two directions' flows from which on they are called redundant, or partners.
 REDUNDANT = 0.9
 PARTNER = 0.7
+# By so much more partners have to be mirror images than copies: a turn, or a smile, is both of a
+# redundant one.
+PARTNER_MARGIN = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,19 +42,19 @@ class Relations:
     def partners(self, counted: Sequence[int]) -> list[tuple[int, int, float]]:
         """Pairs (i, j, cosine) of `counted` that do the same on the two sides of the face.
 
-        Each is the other's best mirror image, and more that than its copy.
+        Each is the other's best mirror image, of those that are clearly more that than a copy.
         """
         if len(counted) < 2:
             return []
         rows = np.array(counted)
         strength = np.abs(self.mirrored[np.ix_(rows, rows)])
-        np.fill_diagonal(strength, -1.0)
+        copies = np.abs(self.alike[np.ix_(rows, rows)])
+        strength[strength < copies + PARTNER_MARGIN] = -1.0
         best = strength.argmax(1)
         pairs = []
         for a, b in enumerate(best):
             i, j = int(rows[a]), int(rows[b])
-            mutual = best[b] == a and a < b
-            if mutual and strength[a, b] >= max(PARTNER, abs(self.alike[i, j])):
+            if best[b] == a and a < b and strength[a, b] >= PARTNER:
                 pairs.append((i, j, float(self.mirrored[i, j])))
         return sorted(pairs, key=lambda pair: -abs(pair[2]))
 

@@ -205,6 +205,19 @@ def test_relations():
     assert found.partners([0]) == []
 
 
+def test_redundant_directions_are_no_partners():
+    fields = {m.name: f for m, f in zip(FLOW_MOTIONS, template_fields(), strict=True)}
+    left = fields["gaze_y"].copy()
+    left[:, left.shape[1] // 2 :] = 0
+    right = fields["gaze_y"] - left
+    turn, smile = fields["yaw"], fields["lip_width"]
+    found = relate(np.stack([turn, 1.3 * turn, smile, -2 * smile, left, right, 2 * left]))
+    # Of two that are alike, the first is the partner.
+    assert [pair[:2] for pair in found.partners(range(7))] == [(4, 5)]
+    assert [pair[:2] for pair in found.partners([0, 1, 2, 3, 5, 6])] == [(5, 6)]
+    assert {pair[:2] for pair in found.redundant(range(7))} == {(0, 1), (2, 3), (4, 6)}
+
+
 def finding(index, name, use, reach_db=20.0, sign=1, truth=None):
     effect = EffectSummary([], [], [], [], [], 1.0, 1.0, reach_db, 0.0, 0.1, 0.9)
     given = Name(name, sign, 0.2, 0.5, 0.8, 0.9, {"yaw": 0.2})
