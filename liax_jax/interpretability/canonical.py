@@ -13,6 +13,7 @@ import numpy as np
 
 from liax_jax.faces.crops import PORTRAIT_SCALE, Box
 from liax_jax.faces.detection import Detector
+from liax_jax.log import logger
 
 # The canonical window, and pixels along each of its sides.
 SIDE = 96
@@ -135,7 +136,7 @@ def find_face_frames(
 
     The largest face of each picture counts. A picture without one, or with one far from where it
     is in the others, is given the median place of the others; where few show a face, all are given
-    `STATED_FRAME`.
+    `STATED_FRAME`, with a warning.
 
     Args:
       pictures: (h, h, 3) uint8 each.
@@ -151,6 +152,13 @@ def find_face_frames(
         found.append(FaceFrame.of_box(largest, picture.shape[0]) if largest else None)
     table = np.array([dataclasses.astuple(frame) for frame in found if frame])
     if len(table) < max(1, _MIN_FOUND * len(pictures)):
+        logger.warning(
+            "found a face in %d of %d portraits, so all are taken to be framed as `liax prepare` "
+            "does; names are wrong where they aren't. Find more with --face-model, or prepare the "
+            "clips",
+            len(table),
+            len(pictures),
+        )
         return [STATED_FRAME] * len(pictures), 0
     middle = FaceFrame(*np.median(table, axis=0).tolist())
     kept = [frame if frame and _alike(frame, middle) else None for frame in found]

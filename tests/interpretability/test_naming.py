@@ -29,6 +29,7 @@ from liax_jax.interpretability.regions import (
     region_weights,
     symmetric_part,
 )
+from liax_jax.log import logger
 
 STILL = np.zeros(2)
 
@@ -149,7 +150,8 @@ def test_canonical_coordinates_there_and_back():
     np.testing.assert_allclose(moved, 3 / side / 0.3, rtol=1e-5)
 
 
-def test_faces_are_found_and_slips_of_the_detector_replaced():
+def test_faces_are_found_and_slips_of_the_detector_replaced(caplog, monkeypatch):
+    monkeypatch.setattr(logger, "propagate", True)
     clips = ProceduralClips(128, 6, 2, seed=8)
     pictures = [clips.frame_at(i, np.zeros(len(FACTORS))) for i in range(6)]
     frames, found = find_face_frames(pictures, open_detector())
@@ -159,7 +161,9 @@ def test_faces_are_found_and_slips_of_the_detector_replaced():
         true = ((who.position[0] + 1) / 2, (who.position[1] + 1) / 2, who.size / 2)
         assert (frame.eyes_x, frame.eyes_y, frame.unit) == pytest.approx(true, abs=0.06)
     empty = [np.zeros((64, 64, 3), np.uint8)] * 3
+    assert not caplog.text
     assert find_face_frames(empty, open_detector()) == ([STATED_FRAME] * 3, 0)
+    assert "found a face in 0 of 3 portraits" in caplog.text and "--face-model" in caplog.text
 
 
 def test_landmarks_place_a_face_whichever_way_it_turns():
