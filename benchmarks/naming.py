@@ -107,7 +107,7 @@ def on_model(checkpoint: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         findings = run_lab(animator, clips, probe, Path(folder))
     found = naming_accuracy(findings)
-    if found is None:
+    if found is None or not found.with_effect:
         raise ValueError(f"{checkpoint}: no direction changes a factor of a drawn portrait")
     print(f"\n{found.right} of {found.with_effect} directions with an effect have the right name;")
     print(f"of those whose truth is clear, {found.clear_right} of {found.clear}")

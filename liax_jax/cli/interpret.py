@@ -146,6 +146,7 @@ def _lines(report: "Report") -> list[str]:
         found = report.accuracy
         lines.append(
             f"names that are right: {found.right} of {found.with_effect}; where the truth is clear "
-            f"{found.clear_right} of {found.clear}"
+            f"{found.clear_right} of {found.clear}; with an effect that is no factor's: "
+            f"{found.no_factor}"
         )
     return lines

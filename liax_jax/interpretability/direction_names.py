@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from liax_jax.directions import CARD_NAME, Direction, DirectionCard, default_name, read_card
-from liax_jax.interpretability.factor_truth import confusion, is_right
+from liax_jax.interpretability.factor_truth import FactorChange, confusion, is_right
 from liax_jax.interpretability.lab import Finding, LabError, write_text
 from liax_jax.interpretability.motion_templates import BY_NAME
-from liax_jax.interpretability.naming import UNNAMED, meaning, numbered
+from liax_jax.interpretability.naming import UNNAMED, Name, meaning, numbered
 
 
 def by_use(findings: Sequence[Finding]) -> list[Finding]:
@@ -89,12 +89,15 @@ class NamingAccuracy:
 
     Attributes:
       with_effect: directions whose effect can be seen, and that change some factor.
-      right: of these, names that are right.
+      no_factor: directions whose effect can be seen, but that change none noticeably.
+      right: of those with an effect, names that are right.
       clear, clear_right: likewise, of those whose truth is clear.
-      confusion: {factor that changes most: {name given: how often}}.
+      confusion: {factor that changes most: {name given: how often}}; a name in the wrong sense has
+        a minus.
     """
 
     with_effect: int
+    no_factor: int
     right: int
     clear: int
     clear_right: int
@@ -103,19 +106,26 @@ class NamingAccuracy:
 
 def naming_accuracy(findings: Sequence[Finding]) -> NamingAccuracy | None:
     """Names against what the directions do to drawn portraits; None without the truth."""
-    judged = [
-        (finding, finding.truth)
-        for finding in findings
-        if finding.has_effect and finding.truth is not None and finding.truth.ranked
-    ]
-    if not judged:
+    visible = [finding for finding in findings if finding.has_effect]
+    judged = [(f, f.truth) for f in visible if f.truth is not None and f.truth.counted]
+    if all(finding.truth is None for finding in visible):
         return None
     right = [is_right(f.name.name, truth, f.name.sign) for f, truth in judged]
     clear = [truth.is_clear for _, truth in judged]
     return NamingAccuracy(
         with_effect=len(judged),
+        no_factor=len(visible) - len(judged),
         right=sum(right),
         clear=sum(clear),
         clear_right=sum(r and c for r, c in zip(right, clear, strict=True)),
-        confusion=confusion([t.ranked[0] for _, t in judged], [f.name.name for f, _ in judged]),
+        confusion=confusion(
+            [next(iter(truth.counted)) for _, truth in judged],
+            [_name_in_sense(f.name, truth) for f, truth in judged],
+        ),
     )
+
+
+def _name_in_sense(given: Name, truth: FactorChange) -> str:
+    """The name, with a minus where its sense isn't that of the factor that changes most."""
+    turned = given.sign * next(iter(truth.counted.values())) < 0
+    return f"-{given.name}" if turned and given.name != UNNAMED else given.name

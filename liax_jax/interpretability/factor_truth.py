@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 
 from liax_jax.data.procedural import ProceduralClips, factor_range
+from liax_jax.interpretability.motion_templates import BLINK
+from liax_jax.interpretability.naming import is_blink
 
 # Half the step, in normalised units, over which a factor's picture of change is taken.
 _STEP = 0.12
@@ -24,6 +26,7 @@ _RIDGE = 0.01
 MIN_IMPORTANCE = 0.02
 # And the truth is one factor only if the next is smaller than this share of it.
 CLEAR = 0.75
+_LIDS = ("lid_left", "lid_right")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,18 +59,23 @@ class FactorChange:
     explained: float
 
     @property
-    def ranked(self) -> list[str]:
-        """The factors that count, the one that changes most first."""
-        counted = [name for name, share in self.importance.items() if share >= MIN_IMPORTANCE]
-        return sorted(counted, key=lambda name: -abs(self.amounts[name]))
+    def counted(self) -> dict[str, float]:
+        """Signed amounts of the factors that count, the one that changes most first.
+
+        Lids that close alike are one, "blink".
+        """
+        amounts = {n: self.amounts[n] for n, v in self.importance.items() if v >= MIN_IMPORTANCE}
+        left, right = (amounts.get(name, 0.0) for name in _LIDS)
+        if is_blink(left, right):
+            amounts = {n: v for n, v in amounts.items() if n not in _LIDS}
+            amounts[BLINK.name] = (left + right) / 2
+        return dict(sorted(amounts.items(), key=lambda item: -abs(item[1])))
 
     @property
     def is_clear(self) -> bool:
         """Whether one factor changes by far more of its range than the next."""
-        ranked = self.ranked
-        if len(ranked) < 2:
-            return bool(ranked)
-        return abs(self.amounts[ranked[1]]) < CLEAR * abs(self.amounts[ranked[0]])
+        first, second, *_ = *map(abs, self.counted.values()), 0.0, 0.0
+        return second < CLEAR * first
 
 
 def factor_change(clips: ProceduralClips, changes: Sequence[PortraitChange]) -> FactorChange:
@@ -130,16 +138,8 @@ def is_right(name: str, truth: FactorChange, sign: int | None = None) -> bool:
     Args:
       sign: if given, it has to be the truth's too.
     """
-    ranked = truth.ranked
-    if not ranked:
-        return False
-    best = ranked[0]
-    if name == "blink":
-        lids = ("lid_left", "lid_right")
-        named = set(ranked[:2]) == set(lids) or (best in lids and set(lids) <= set(ranked))
-    else:
-        named = name == best
-    return named and (sign is None or (sign > 0) == (truth.amounts[best] > 0))
+    best, amount = next(iter(truth.counted.items()), (None, 0.0))
+    return name == best and (sign is None or (sign > 0) == (amount > 0))
 
 
 def confusion(truths: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -121,11 +121,16 @@ def motion_amounts(fit: MotionFit, closing: np.ndarray, eye_change: np.ndarray) 
     if amounts["gaze_y"] * (left + right) < 0:
         left = right = 0.0
     amounts["lid_left"], amounts["lid_right"] = left, right
-    together = left * right > 0
-    if together and min(abs(left), abs(right)) >= _BLINK_BALANCE * max(abs(left), abs(right)):
+    if is_blink(left, right):
         amounts[BLINK.name] = (left + right) / 2
         amounts["lid_left"] = amounts["lid_right"] = 0.0
     return amounts
+
+
+def is_blink(left: float, right: float) -> bool:
+    """Whether both lids close (or open) alike, by these signed amounts."""
+    lesser, greater = sorted((abs(left), abs(right)))
+    return left * right > 0 and lesser >= _BLINK_BALANCE * greater
 
 
 def _least_share(name: str) -> float:

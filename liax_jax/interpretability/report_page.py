@@ -156,8 +156,8 @@ def _accuracy_section(accuracy: "NamingAccuracy | None") -> list[str]:
         f"<p>On drawn portraits, whose factors are known: {accuracy.right} of "
         f"{accuracy.with_effect} directions with an effect have the name and sign of the factor "
         f"that they change most, and {accuracy.clear_right} of the {accuracy.clear} in which no "
-        "other factor changes nearly as much. Rows: the factor that changes most; columns: the "
-        "name given.</p>",
+        f"other factor changes nearly as much. {accuracy.no_factor} more move no factor. Rows: the "
+        "factor that changes most; columns: the name given, with a minus in the wrong sense.</p>",
         _table(("", *names), rows),
     ]
 

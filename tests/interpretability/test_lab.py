@@ -88,7 +88,7 @@ def test_factors_of_a_change_are_found():
     # Yaw goes from −1 to 1, the jaw from 0 to 1.
     assert found.amounts["yaw"] == pytest.approx(0.06, abs=0.01)
     assert found.amounts["jaw"] == pytest.approx(0.2, abs=0.04)
-    assert found.ranked == ["jaw", "yaw"] and found.is_clear
+    assert list(found.counted) == ["jaw", "yaw"] and found.is_clear
     assert found.explained > 0.85
     assert is_right("jaw", found) and is_right("jaw", found, 1)
     assert not is_right("jaw", found, -1) and not is_right("yaw", found)
@@ -99,7 +99,7 @@ def test_factors_of_a_change_are_found():
 def test_only_factors_that_move_are_looked_for():
     clips = ProceduralClips(64, 4, 8, seed=3, moving=("jaw", "yaw", "scale"), people="plain")
     found = factor_change(clips, [change(clips, clip, 2, jaw=0.3) for clip in range(3)])
-    assert set(found.amounts) == {"jaw", "yaw", "scale"} and found.ranked == ["jaw"]
+    assert set(found.amounts) == {"jaw", "yaw", "scale"} and list(found.counted) == ["jaw"]
     assert found.amounts["jaw"] == pytest.approx(0.3, abs=0.05) and is_right("jaw", found, 1)
 
 
@@ -107,9 +107,14 @@ def test_a_blink_is_both_lids():
     amounts = dict.fromkeys(FACTORS, 0.0) | {"lid_left": 0.5, "lid_right": 0.45}
     importance = dict.fromkeys(FACTORS, 0.0) | {"lid_left": 0.5, "lid_right": 0.4}
     truth = FactorChange(amounts, importance, 0.9)
-    assert is_right("blink", truth, 1) and not truth.is_clear
+    assert truth.counted == {"blink": pytest.approx(0.475)} and truth.is_clear
+    assert is_right("blink", truth, 1) and not is_right("blink", truth, -1)
+    assert not is_right("lid_left", truth)
     wink = FactorChange(amounts, importance | {"lid_right": 0.0}, 0.9)
-    assert not is_right("blink", wink) and is_right("lid_left", wink)
+    against = FactorChange(amounts | {"lid_right": -0.45}, importance, 0.9)
+    uneven = FactorChange(amounts | {"lid_right": 0.2}, importance, 0.9)
+    for truth in (wink, against, uneven):
+        assert not is_right("blink", truth) and is_right("lid_left", truth, 1)
     table = confusion(["yaw", "roll", "yaw"], ["yaw", "yaw", "pitch"])
     assert table == {"yaw": {"yaw": 1, "pitch": 1}, "roll": {"yaw": 1}}
 
@@ -253,11 +258,22 @@ def test_accuracy_counts_what_has_an_effect():
         finding(1, "yaw", 1.0, truth=truth(yaw=-0.2)),  # the wrong sense
         finding(2, "roll", 1.0, truth=truth(yaw=0.2, roll=0.19)),  # not clear
         finding(3, "roll", 1.0, reach_db=50.0, truth=truth(roll=0.1)),  # no effect
+        finding(4, "yaw", 1.0, sign=-1, truth=truth(yaw=-0.2)),
+        finding(5, UNNAMED, 1.0, truth=truth(yaw=-0.2)),
+        finding(6, "blink", 1.0, truth=truth(lid_left=0.3, lid_right=0.28)),
+        finding(7, "yaw", 1.0, truth=truth()),  # of light, say
+        finding(8, "yaw", 1.0),
     ]
     found = naming_accuracy(findings)
-    assert (found.with_effect, found.right, found.clear, found.clear_right) == (3, 1, 2, 1)
-    assert found.confusion == {"yaw": {"yaw": 2, "roll": 1}}
+    assert (found.with_effect, found.right, found.clear, found.clear_right) == (6, 3, 5, 3)
+    assert found.no_factor == 2
+    assert found.confusion == {
+        "yaw": {"yaw": 2, "-yaw": 1, "roll": 1, UNNAMED: 1},
+        "blink": {"blink": 1},
+    }
     assert naming_accuracy([finding(0, "yaw", 1.0)]) is None
+    nothing = naming_accuracy([finding(0, "yaw", 1.0, truth=truth())])
+    assert (nothing.with_effect, nothing.no_factor, nothing.confusion) == (0, 1, {})
 
 
 def test_a_run_that_was_stopped_goes_on(animator, clips, probe, tmp_path, monkeypatch):
