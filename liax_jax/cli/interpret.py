@@ -95,10 +95,10 @@ def run(args: argparse.Namespace) -> None:
     detector = open_detector(args.face_model)
     identity, how = _identity_metric(args.weights, args.face_model)
     stream, clips = open_probe_data(args, args.checkpoint)
+    probe = open_probe(stream, clips, options, detector, progress=True)
     vectors = args.out / "directions"
     if args.restart and vectors.exists():
         shutil.rmtree(vectors)
-    probe = open_probe(stream, clips, options, detector, progress=True)
     findings = run_lab(stream.animator, clips, probe, vectors, identity=identity)
     record = stream.animator.record
     about = {

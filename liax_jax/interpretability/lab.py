@@ -4,6 +4,7 @@ Each direction's findings are written to the output folder when they are complet
 that was stopped goes on. One direction's pictures are in memory at a time.
 """
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -42,8 +43,10 @@ REAL_EFFECT_DB = 40.0
 # So many subjects' pictures are kept for the report, at most so large.
 _SHOWN_SUBJECTS = 2
 _SHOWN_SIDE = 128
+# Of a face's place in the settings, in fractions of the picture's side.
+_PLACE_DIGITS = 3
 # Changes when findings of an earlier version can't be used any more.
-_VERSION = 1
+_VERSION = 2
 
 
 class LabError(ValueError):
@@ -139,13 +142,17 @@ class Probe:
     """What the directions are measured on.
 
     Attributes:
-      codes: of frames spread over the clips, as they are.
+      codes: of n frames spread over the clips, as they are.
+      deviations: (n, M), of the codes from the mean of their clip.
+      places: (clip, time) of each frame.
       reach: (M,).
       subjects: portraits to change.
       faces_found: in how many of them a face was found; the others have the place of these.
     """
 
     codes: Codes
+    deviations: np.ndarray
+    places: list[tuple[int, int]]
     reach: np.ndarray
     subjects: list[Subject]
     faces_found: int
@@ -157,18 +164,24 @@ def open_probe(
     """Reads the coefficients of frames spread over the clips, and picks the portraits to change.
 
     Raises:
-      ValueError: no clips, another resolution, fewer frames than vectors, codes that aren't finite.
+      ValueError: no clips, another resolution, fewer frames than vectors, a clip of a single frame,
+        codes that aren't finite.
     """
     if len(clips) == 0:
         raise LabError("there are no clips to look at; name data with at least one")
     limits = options.max_clips, options.frames_per_clip
     codes = extract_codes(stream, clips, *limits, progress=progress)
-    places = [(c, int(t)) for c, times in spread(clips.lengths, *limits) for t in np.unique(times)]
-    # A video may have fewer frames than its header promised.
-    places = places[: len(codes.alpha)]
+    deviations = codes.of_kind("deviations").alpha
+    planned = {clip: np.unique(times).tolist() for clip, times in spread(clips.lengths, *limits)}
+    # A video may have fewer frames than its header promised: then its last ones are missing.
+    places = [
+        (clip, time)
+        for clip, read in collections.Counter(codes.clip.tolist()).items()
+        for time in planned[clip][:read]
+    ]
     reach = useful_ranges([codes.alpha[codes.clip == clip] for clip in np.unique(codes.clip)])
     subjects, found = choose_subjects(clips, codes.alpha, places, options.subjects, detector)
-    return Probe(codes, reach, subjects, found)
+    return Probe(codes, deviations, places, reach, subjects, found)
 
 
 def run_lab(
@@ -196,10 +209,9 @@ def run_lab(
       OSError: the folder can't be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    check_same_run(folder, animator, probe, identity)
+    check_same_run(folder, animator, clips, probe, identity)
     intervener = Intervener(animator, identity)
-    deviations = probe.codes.of_kind("deviations").alpha
-    use, kurtosis = deviations.std(0), excess_kurtosis(deviations)
+    use, kurtosis = probe.deviations.std(0), excess_kurtosis(probe.deviations)
     findings = []
     for index in tqdm(range(len(use)), unit="direction", desc="change", disable=not progress):
         path = finding_path(folder, index)
@@ -237,20 +249,28 @@ def read_fields(folder: Path, index: int) -> Fields:
 
 
 def check_same_run(
-    folder: Path, animator: Animator, probe: Probe, identity: FrameMetric | None
+    folder: Path, animator: Animator, clips: ClipSet, probe: Probe, identity: FrameMetric | None
 ) -> None:
     """Notes in the folder what its findings are of, or compares with what is noted there.
+
+    Coefficients aren't compared: they differ in the last digits by device and chunk.
 
     Raises:
       LabError: they are of something else.
     """
-    frames = hashlib.sha256(np.ascontiguousarray(probe.codes.alpha).tobytes())
+    frames = hashlib.sha256()
+    for clip, time in probe.places:
+        frames.update(f"{clips.names[clip]} {time}\n".encode())
     for subject in probe.subjects:
         frames.update(subject.picture.tobytes())
     settings = {
         "version": _VERSION,
         "model": animator.record.fingerprint,
         "subjects": [f"{subject.name} {subject.time}" for subject in probe.subjects],
+        "faces": [
+            [round(value, _PLACE_DIGITS) for value in dataclasses.astuple(subject.frame)]
+            for subject in probe.subjects
+        ],
         "frames": frames.hexdigest(),
         "identity": identity.convention if identity else "",
     }

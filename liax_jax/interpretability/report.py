@@ -57,7 +57,7 @@ def write_report(
         about=about,
         findings=findings,
         names=unique_names(findings),
-        sparsity=measure_sparsity(probe.codes.of_kind("deviations").alpha, seed=seed),
+        sparsity=measure_sparsity(probe.deviations, seed=seed),
         relations=relate(flows),
         accuracy=naming_accuracy(findings),
         faces=(probe.faces_found, len(probe.subjects)),

@@ -48,6 +48,7 @@ from liax_jax.interpretability.lab import (
 )
 from liax_jax.interpretability.motion_templates import FLOW_MOTIONS, template_fields
 from liax_jax.interpretability.naming import UNNAMED, Name
+from liax_jax.interpretability.probe_clips import VideoClips
 from liax_jax.interpretability.relations import relate
 from liax_jax.model_files import ModelRecord, fingerprint, save_model
 
@@ -195,6 +196,35 @@ def test_subjects_are_the_most_ordinary_frames_of_different_clips(clips):
     np.testing.assert_array_equal(subjects[1].picture, clips.frame(2, subjects[1].time))
 
 
+def test_each_portrait_is_the_frame_whose_coefficients_were_read(animator, clips, monkeypatch):
+    class Shorter(VideoClips):
+        """Of the first two clips, the header promises 8 frames and there are 5."""
+
+        def __init__(self):
+            self.resolution, self.names = 32, clips.names
+            self.lengths, self.fps = clips.lengths, clips.fps
+
+        def frames(self, clip):
+            there = 5 if clip < 2 else 8
+            return (clips.frame(clip, time) for time in range(there))
+
+    seen = {}
+
+    def choose(_, alpha, places, *others):
+        del others
+        seen.update(alpha=alpha, places=places)
+        return [], 0
+
+    monkeypatch.setattr(lab_module, "choose_subjects", choose)
+    options = LabOptions(max_clips=4, frames_per_clip=8)
+    stream = FrameStream(animator, 4)
+    probe = open_probe(stream, Shorter(), options, open_detector(), progress=False)
+    assert seen["places"] == [(c, t) for c in range(4) for t in range(5 if c < 2 else 8)]
+    assert probe.places == seen["places"]
+    read = np.concatenate(list(stream.coefficients(clips.frame(*p) for p in seen["places"])))
+    np.testing.assert_allclose(seen["alpha"], read, atol=1e-5)
+
+
 def test_relations():
     fields = {m.name: f for m, f in zip(FLOW_MOTIONS, template_fields(), strict=True)}
     left = fields["gaze_y"].copy()
@@ -295,9 +325,34 @@ def test_a_run_that_was_stopped_goes_on(animator, clips, probe, tmp_path, monkey
         run_lab(animator, clips, probe, tmp_path / "b", progress=False)
     assert run_lab(animator, clips, probe, tmp_path / "b", progress=False) == whole
     assert calls == [0, 1, 2, 2, 3]
-    other = dataclasses.replace(probe, subjects=probe.subjects[:1])
-    with pytest.raises(LabError, match="of another model, other data or other options"):
-        run_lab(animator, clips, other, tmp_path / "b", progress=False)
+
+
+def test_findings_of_something_else_are_not_gone_on_with(animator, clips, probe, tmp_path):
+    def check(probe, animator=animator):
+        lab_module.check_same_run(tmp_path, animator, clips, probe, None)
+
+    check(probe)
+    check(probe)
+    # Another chunk or device changes the last digits of coefficients.
+    noise = 1e-6 * np.random.default_rng(0).normal(size=probe.codes.alpha.shape)
+    codes = dataclasses.replace(probe.codes, alpha=probe.codes.alpha + noise)
+    check(dataclasses.replace(probe, codes=codes, reach=probe.reach + 1e-6))
+    first, second = probe.subjects
+    higher = dataclasses.replace(first.frame, eyes_y=first.frame.eyes_y - 0.02)
+    later = [(clip, time + 1) for clip, time in probe.places]
+    record = dataclasses.replace(animator.record, fingerprint="of another model")
+    for other in (
+        (dataclasses.replace(probe, subjects=[first]),),
+        (dataclasses.replace(probe, places=later),),
+        # By another detector, and of other pictures.
+        *(
+            (dataclasses.replace(probe, subjects=[dataclasses.replace(first, **new), second]),)
+            for new in ({"frame": higher}, {"picture": first.picture // 2})
+        ),
+        (probe, animator.replace(record=record)),
+    ):
+        with pytest.raises(LabError, match="of another model, other data or other options"):
+            check(*other)
 
 
 def test_pictures_that_are_not_finite_are_an_error(animator, clips):
