@@ -47,7 +47,8 @@ def register(commands: Commands) -> None:
         type=int,
         default=8,
         metavar="N",
-        help="how many people each direction is tried on, at most (default 8)",
+        help="how many portraits each direction is tried on, at most, of as many people as there "
+        "are (default 8)",
     )
     command.add_argument(
         "--write-card",

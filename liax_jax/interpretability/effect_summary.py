@@ -20,7 +20,8 @@ class EffectSummary:
       linearity: R² of a straight line through progress, mean over portraits.
       reach_db: the lesser of the PSNR's two ends: lower is a larger change of the picture.
       background_l1, figure_l1: as of `SubjectEffect`.
-      agreement: mean cosine of one portrait's flow with the mean of the others'.
+      agreement: mean cosine of one portrait's flow with the mean of the others', None for a single
+        portrait.
       identity: mean distance by a face recognition network, None where it isn't known.
     """
 
@@ -34,7 +35,7 @@ class EffectSummary:
     reach_db: float
     background_l1: float
     figure_l1: float
-    agreement: float
+    agreement: float | None
     identity: float | None = None
 
 

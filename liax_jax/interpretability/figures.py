@@ -225,9 +225,11 @@ def _draw_curves(axes: Axes, finding: Finding) -> None:
     other.set_ylim(bottom=0)
     other.set_ylabel("L1 from the unchanged picture", fontsize=7, color="tab:red")
     other.tick_params(labelsize=7)
+    agree = (
+        "one portrait" if effect.agreement is None else f"portraits agree {effect.agreement:.2f}"
+    )
     axes.set_title(
-        f"monotone {effect.monotonicity:.2f}, linear R² {effect.linearity:.2f}\n"
-        f"portraits agree {effect.agreement:.2f}",
+        f"monotone {effect.monotonicity:.2f}, linear R² {effect.linearity:.2f}\n{agree}",
         fontsize=8,
     )
 

@@ -1,5 +1,6 @@
 """Interventions do(α_i + δ): what a model's pictures do when one coefficient is changed."""
 
+import collections
 import dataclasses
 from collections.abc import Sequence
 
@@ -96,10 +97,11 @@ def choose_subjects(
     clips: ClipSet,
     alpha: np.ndarray,
     places: Sequence[tuple[int, int]],
+    group: Sequence[int],
     count: int,
     detector: Detector,
 ) -> tuple[list[Subject], int]:
-    """The most ordinary frames, by their coefficients, one a clip.
+    """The most ordinary frames, by their coefficients, one a clip; nobody twice before all once.
 
     These are the ones that look at the camera, as far as a set has them: a turned face doesn't fit
     canonical coordinates, and can't turn much further.
@@ -107,7 +109,8 @@ def choose_subjects(
     Args:
       alpha: (n, M) of frames spread over the clips.
       places: (clip, time) of each.
-      count: how many clips, at most.
+      group: who is in each.
+      count: how many, at most.
 
     Returns:
       The subjects, and in how many of them the face was found.
@@ -116,7 +119,14 @@ def choose_subjects(
     best: dict[int, int] = {}
     for row in np.argsort(from_middle):
         best.setdefault(places[row][0], int(row))
-    chosen = sorted(list(best)[:count])
+    met: collections.Counter[int] = collections.Counter()
+    turn = {}
+    for clip, row in best.items():
+        who = int(group[row])
+        turn[clip] = met[who]
+        met[who] += 1
+    # The sort keeps the more ordinary first among those of one turn.
+    chosen = sorted(sorted(best, key=lambda clip: turn[clip])[:count])
     frames = [places[best[clip]] for clip in chosen]
     pictures = [clips.frame(clip, time) for clip, time in frames]
     faces, found = find_face_frames(pictures, detector)

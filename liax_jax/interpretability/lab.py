@@ -157,6 +157,12 @@ class Probe:
     subjects: list[Subject]
     faces_found: int
 
+    @property
+    def people(self) -> int:
+        """How many people the portraits are of."""
+        who = dict(zip(self.codes.clip.tolist(), self.codes.group.tolist(), strict=True))
+        return len({who[subject.clip] for subject in self.subjects})
+
 
 def open_probe(
     stream: FrameStream, clips: ClipSet, options: LabOptions, detector: Detector, progress: bool
@@ -180,7 +186,9 @@ def open_probe(
         for time in planned[clip][:read]
     ]
     reach = useful_ranges([codes.alpha[codes.clip == clip] for clip in np.unique(codes.clip)])
-    subjects, found = choose_subjects(clips, codes.alpha, places, options.subjects, detector)
+    subjects, found = choose_subjects(
+        clips, codes.alpha, places, codes.group.tolist(), options.subjects, detector
+    )
     return Probe(codes, deviations, places, reach, subjects, found)
 
 

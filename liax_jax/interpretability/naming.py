@@ -46,7 +46,8 @@ class Name:
       sign: 1 if a positive coefficient makes the motion positive, else -1.
       amount: how far the motion goes for the change measured, as a share of its full range, >= 0.
       margin: by how much the motion is ahead of the next one, 0 (equal) to 1 (nothing else moves).
-      agreement: mean cosine between what moves in one portrait and in the mean of the others.
+      agreement: mean cosine between what moves in one portrait and in the mean of the others; None
+        for a single portrait, which nothing can agree with.
       explained: share of the flow's energy that the motions of the table explain together.
       profile: every motion's amount (signed), the largest first.
     """
@@ -55,14 +56,14 @@ class Name:
     sign: int
     amount: float
     margin: float
-    agreement: float
+    agreement: float | None
     explained: float
     profile: dict[str, float]
 
     @property
     def confidence(self) -> float:
-        """Margin times agreement, in [0, 1]."""
-        return self.margin * max(self.agreement, 0.0)
+        """Margin times agreement, in [0, 1]; the margin alone for a single portrait."""
+        return self.margin * (1.0 if self.agreement is None else max(self.agreement, 0.0))
 
 
 def name_motion(seen: Sequence[SeenMotion]) -> Name:
@@ -141,18 +142,20 @@ def _parts(name: str) -> tuple[str, ...]:
     return (name, "lid_left", "lid_right") if name == BLINK.name else (name,)
 
 
-def agreement(fields: np.ndarray) -> float:
-    """Mean cosine between each field (n, ...) and the mean of the others; 1 for a single one."""
+def agreement(fields: np.ndarray) -> float | None:
+    """Mean cosine between each field (n, ...) and the mean of the others; None for a single one."""
     flat = fields.reshape(len(fields), -1).astype(np.float64)
     if len(flat) == 1:
-        return 1.0
+        return None
     others = (flat.sum(0) - flat) / (len(flat) - 1)
     lengths = np.linalg.norm(flat, axis=1) * np.linalg.norm(others, axis=1)
     return float(np.mean((flat * others).sum(1) / np.maximum(lengths, 1e-12)))
 
 
-def _closing_agreement(seen: Sequence[SeenMotion], name: str) -> float:
+def _closing_agreement(seen: Sequence[SeenMotion], name: str) -> float | None:
     """As `agreement`, of the one number that says how much the eyes close: |Σ| / Σ|·|."""
+    if len(seen) == 1:
+        return None
     at = {"lid_left": [0], "lid_right": [1]}.get(name, [0, 1])
     values = np.array([one.closing[at].mean() for one in seen])
     return float(abs(values.sum()) / max(np.abs(values).sum(), 1e-12))

@@ -61,6 +61,7 @@ def write_report(
         relations=relate(flows),
         accuracy=naming_accuracy(findings),
         faces=(probe.faces_found, len(probe.subjects)),
+        people=probe.people,
         identity=identity,
     )
     pictures = _draw(out / "figures", report, stream, clips, probe, vectors)

@@ -21,6 +21,7 @@ class Report:
       relations: between the directions' flows.
       accuracy: of names, where the truth is known.
       faces: in how many portraits a face was found, of how many.
+      people: how many people the portraits are of.
       identity: how identity drift is measured, or why it isn't.
     """
 
@@ -31,6 +32,7 @@ class Report:
     relations: Relations
     accuracy: NamingAccuracy | None
     faces: tuple[int, int]
+    people: int
     identity: str
 
     @property
@@ -55,6 +57,7 @@ class Report:
             "naming_accuracy": self.accuracy and dataclasses.asdict(self.accuracy),
             "faces_found": self.faces[0],
             "portraits": self.faces[1],
+            "people": self.people,
             "identity_drift": self.identity,
             "partners": self.relations.partners(self.effective),
             "redundant": self.relations.redundant(self.effective),

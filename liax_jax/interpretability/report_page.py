@@ -28,7 +28,7 @@ def report_page(report: "Report", pictures: dict[str, list[Path]]) -> str:
     rows = [
         *report.about.items(),
         ("directions", f"{len(report.findings)}, {effective} with an effect, {named} named"),
-        ("portraits changed", f"{report.faces[1]}, a face found in {report.faces[0]}"),
+        ("portraits changed", _portraits(report)),
     ]
     parts = [
         "<h1>What the directions do</h1>",
@@ -57,6 +57,12 @@ def report_page(report: "Report", pictures: dict[str, list[Path]]) -> str:
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
+
+
+def _portraits(report: "Report") -> str:
+    found, portraits = report.faces
+    place = "" if found else ": taken to be where `liax prepare` puts it"
+    return f"{portraits} of {report.people} people, a face found in {found}{place}"
 
 
 def _figures(paths: Sequence[Path]) -> str:
@@ -113,7 +119,7 @@ def _directions_table(report: "Report") -> str:
                 f"{effect.reach_db:.1f}",
                 f"{effect.monotonicity:.2f}",
                 f"{effect.linearity:.2f}",
-                f"{effect.agreement:.2f}",
+                "–" if effect.agreement is None else f"{effect.agreement:.2f}",
                 f"{effect.background_l1:.4f}&nbsp;/ {effect.figure_l1:.4f}",
                 "" if effect.identity is None else f"{effect.identity:.3f}",
                 f"{finding.kurtosis:.1f}",

@@ -187,13 +187,23 @@ def test_the_flow_shown_goes_where_the_picture_goes(animator, clips, monkeypatch
     assert effect.pixels[-1] == pytest.approx(pixels / 2, rel=1e-4)
 
 
-def test_subjects_are_the_most_ordinary_frames_of_different_clips(clips):
+def test_subjects_are_the_most_ordinary_frames_of_different_people(clips):
     places = [(clip, time) for clip in range(4) for time in range(8)]
     alpha = np.array([[time - 5.0, clip - 1.6] for clip, time in places])
-    subjects, _ = choose_subjects(clips, alpha, places, 2, open_detector())
+
+    def chosen(people, count):
+        group = [people[clip] for clip, _ in places]
+        return choose_subjects(clips, alpha, places, group, count, open_detector())[0]
+
+    subjects = chosen([0, 1, 2, 3], 2)
     assert [subject.clip for subject in subjects] == [1, 2]  # the median is 1.5
     assert {subject.time for subject in subjects} <= {3, 4}  # the median is 3.5
     np.testing.assert_array_equal(subjects[1].picture, clips.frame(2, subjects[1].time))
+    # The two most ordinary clips are of one person, whose second comes after everybody's first.
+    people = [0, 7, 7, 3]
+    assert [len({people[s.clip] for s in chosen(people, n)}) for n in (1, 2, 3, 4)] == [1, 2, 3, 3]
+    assert [subject.clip for subject in chosen(people, 9)] == [0, 1, 2, 3]
+    assert [subject.clip for subject in chosen([7, 7, 7, 7], 2)] == [1, 2]
 
 
 def test_each_portrait_is_the_frame_whose_coefficients_were_read(animator, clips, monkeypatch):
@@ -210,9 +220,9 @@ def test_each_portrait_is_the_frame_whose_coefficients_were_read(animator, clips
 
     seen = {}
 
-    def choose(_, alpha, places, *others):
+    def choose(_, alpha, places, group, *others):
         del others
-        seen.update(alpha=alpha, places=places)
+        seen.update(alpha=alpha, places=places, group=group)
         return [], 0
 
     monkeypatch.setattr(lab_module, "choose_subjects", choose)
@@ -220,7 +230,7 @@ def test_each_portrait_is_the_frame_whose_coefficients_were_read(animator, clips
     stream = FrameStream(animator, 4)
     probe = open_probe(stream, Shorter(), options, open_detector(), progress=False)
     assert seen["places"] == [(c, t) for c in range(4) for t in range(5 if c < 2 else 8)]
-    assert probe.places == seen["places"]
+    assert probe.places == seen["places"] and seen["group"] == [c for c, _ in seen["places"]]
     read = np.concatenate(list(stream.coefficients(clips.frame(*p) for p in seen["places"])))
     np.testing.assert_allclose(seen["alpha"], read, atol=1e-5)
 
@@ -355,6 +365,15 @@ def test_findings_of_something_else_are_not_gone_on_with(animator, clips, probe,
             check(*other)
 
 
+def test_a_single_portrait_agrees_with_nobody(animator, clips, probe, tmp_path):
+    single = dataclasses.replace(probe, subjects=probe.subjects[:1])
+    assert (probe.people, single.people) == (2, 1)
+    for found in run_lab(animator, clips, single, tmp_path, progress=False):
+        assert found.effect.agreement is None and found.name.agreement is None
+        assert found.name.confidence == found.name.margin
+        assert Finding.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
 def test_pictures_that_are_not_finite_are_an_error(animator, clips):
     broken = animator.replace(basis=animator.basis * np.float32(np.nan))
     subject = Subject("anna", 0, 0, clips.frame(0, 0), STATED_FRAME)
@@ -388,22 +407,44 @@ def model_folder(animator, tmp_path):
     return tmp_path / "model"
 
 
+def by_use_of(content):
+    """(index, direction) of report.json, the most used first."""
+    found = enumerate(content["directions"])
+    return sorted(found, key=lambda item: -item[1]["finding"]["use"])
+
+
 SMALL = ["--data", "procedural", "--clips", "3", "--frames", "3", "--portraits", "2"]
 
 
-def test_the_command_writes_a_report_that_stands_alone(model_folder, tmp_path, capsys):
+def test_the_command_writes_a_report_that_stands_alone(model_folder, tmp_path, capsys, monkeypatch):
+    # Of a drawn model nothing can be seen.
+    monkeypatch.setattr(lab_module, "REAL_EFFECT_DB", 99.0)
     out = tmp_path / "report"
     command = ["interpret", str(model_folder), *SMALL, "--out", str(out), "--write-card"]
     command += ["--weights", str(tmp_path)]
     assert main(command) == 0, capsys.readouterr().err
     printed = capsys.readouterr().out
-    assert "names that are right:" in printed or "confidence" in printed
     page = (out / "report.html").read_text()
     assert page.count("data:image/webp;base64,") == 4 + 4
     assert "<script" not in page and 'src="figures' not in page
     assert not re.search(r"(src|href)=.?http", page)
     content = json.loads((out / "report.json").read_text())
     assert len(content["directions"]) == 4
+    lines = printed.splitlines()
+    for line, (index, one) in zip(lines[1:5], by_use_of(content), strict=True):
+        name, finding = one["name"], one["finding"]
+        assert re.sub(r"^-", "", line.split()[1]) == name and line.split()[0] == str(index)
+        assert float(line.split()[2]) == pytest.approx(one["confidence"], abs=0.006)
+        assert float(line.split()[4]) == pytest.approx(finding["reach"], abs=0.006)
+    found = content["naming_accuracy"]
+    assert found["with_effect"] + found["no_factor"] == 4
+    assert lines[5] == (
+        f"names that are right: {found['right']} of {found['with_effect']}; where the truth is "
+        f"clear {found['clear_right']} of {found['clear']}; with an effect that is no factor's: "
+        f"{found['no_factor']}"
+    )
+    assert f"{found['no_factor']} more move no factor" in page
+    assert "2 of 2 people, a face found in" in page and content["people"] == 2
     assert content["identity_drift"].startswith("left out: the weights of arcface are not in")
     card = read_card(out / "directions.json")
     assert card.num_vectors == 4 and read_card(model_folder / "directions.json") == card

@@ -92,6 +92,10 @@ def test_portraits_that_disagree_lower_the_confidence():
     assert alike.agreement == pytest.approx(1)
     assert apart.name == "yaw" and apart.confidence < 0.7 * alike.confidence
     assert agreement(np.stack([yaw, -yaw])) == pytest.approx(-1)
+    single = name_motion([seen(0.2 * yaw)])
+    assert single.agreement is None and single.confidence == single.margin > 0.7
+    lid = name_motion([seen(0 * yaw, (0.4, 0.0), (1, 1))])
+    assert (lid.name, lid.agreement) == ("lid_left", None)
 
 
 def test_repeated_names_are_numbered():
