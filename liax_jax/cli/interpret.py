@@ -89,9 +89,10 @@ def run(args: argparse.Namespace) -> None:
         write_card,
     )
     from liax_jax.interpretability.lab import LabOptions, open_probe, run_lab
-    from liax_jax.interpretability.report import write_report
+    from liax_jax.interpretability.report import check_report_place, write_report
 
     options = LabOptions(args.portraits, args.clips, args.frames)
+    check_report_place(args.out, args.checkpoint)
     card_path = check_card_place(args.checkpoint, args.overwrite) if args.write_card else None
     detector = open_detector(args.face_model)
     identity, how = _identity_metric(args.weights, args.face_model)

@@ -54,9 +54,12 @@ def check_card_place(checkpoint: Path, overwrite: bool) -> Path:
     """Where a checkpoint's card belongs.
 
     Raises:
+      FileNotFoundError: there is no such checkpoint.
       LabError: the checkpoint is a single file, or its folder's card has names already and
         `overwrite` isn't given.
     """
+    if not checkpoint.exists():
+        raise FileNotFoundError(f"there is no file or directory {checkpoint}")
     if not checkpoint.is_dir():
         raise LabError(
             f"{checkpoint} is one file, and its card would be inside: write the report without "

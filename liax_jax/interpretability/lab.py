@@ -47,6 +47,7 @@ _SHOWN_SIDE = 128
 _PLACE_DIGITS = 3
 # Changes when findings of an earlier version can't be used any more.
 _VERSION = 2
+_FLAGS = {"subjects": "--portraits", "max_clips": "--clips", "frames_per_clip": "--frames"}
 
 
 class LabError(ValueError):
@@ -67,9 +68,9 @@ class LabOptions:
     frames_per_clip: int = 32
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 1:
-                raise LabError(f"{field.name} = {getattr(self, field.name)}: must be 1 or more")
+        for name, flag in _FLAGS.items():
+            if getattr(self, name) < 1:
+                raise LabError(f"{flag} {getattr(self, name)}: must be 1 or more")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from liax_jax.interpretability.direction_names import (
     unique_names,
     write_card,
 )
-from liax_jax.interpretability.lab import Finding, Probe, read_fields, write_text
+from liax_jax.interpretability.lab import Finding, LabError, Probe, read_fields, write_text
 from liax_jax.interpretability.motion_templates import BY_NAME
 from liax_jax.interpretability.naming import UNNAMED
 from liax_jax.interpretability.relations import relate
@@ -71,6 +71,23 @@ def write_report(
     return report
 
 
+def check_report_place(out: Path, checkpoint: Path) -> None:
+    """Looks at the folder of a report before anything slow begins.
+
+    Raises:
+      LabError: it is the checkpoint's, whose direction card would be overwritten; or it is a file,
+        or below one.
+    """
+    if out.resolve() == checkpoint.resolve():
+        raise LabError(
+            f"--out {out} is the checkpoint's folder, and its {CARD_NAME} would be overwritten; "
+            "name another folder, and add --write-card if its card is to be replaced"
+        )
+    there = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise LabError(f"--out {out}: {there} is a file; name a folder")
+
+
 def _draw(
     folder: Path,
     report: Report,
@@ -97,6 +114,11 @@ def _draw(
         title = _title(finding, report.label(finding.index))
         figures.draw_direction(path, title, finding, read_fields(vectors, finding.index), face)
         found[f"direction {finding.index}"] = [path]
+    # An earlier report may have been of more directions.
+    written = {path for paths in found.values() for path in paths}
+    for pattern in ("direction_*.png", "traversals_*.png"):
+        for path in set(folder.glob(pattern)) - written:
+            path.unlink()
     return found
 
 

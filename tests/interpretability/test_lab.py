@@ -397,8 +397,9 @@ def test_bad_input(animator, clips):
     few = LabOptions(max_clips=1, frames_per_clip=4)
     with pytest.raises(ValueError, match="4 frames are too few for 4 vectors"):
         open_probe(stream, clips, few, detector, progress=False)
-    with pytest.raises(LabError, match="subjects = 0: must be 1 or more"):
-        LabOptions(subjects=0)
+    for name, flag in (("subjects", "portraits"), ("max_clips", "clips")):
+        with pytest.raises(LabError, match=f"--{flag} 0: must be 1 or more"):
+            LabOptions(**{name: 0})
 
 
 @pytest.fixture
@@ -462,11 +463,54 @@ def test_the_command_writes_a_report_that_stands_alone(model_folder, tmp_path, c
 
 def test_the_command_says_what_is_missing(model_folder, tmp_path, capsys, monkeypatch):
     out = ["--out", str(tmp_path / "report")]
+    assert main(["interpret", str(tmp_path / "modle"), *SMALL, *out, "--write-card"]) == 2
+    assert f"there is no file or directory {tmp_path / 'modle'}" in capsys.readouterr().err
     single = tmp_path / "one.safetensors"
     single.write_bytes(b"")
     assert main(["interpret", str(single), *SMALL, *out, "--write-card"]) == 2
     assert "is one file, and its card would be inside" in capsys.readouterr().err
+    for place in (single, single / "report"):
+        assert main(["interpret", str(model_folder), *SMALL, "--out", str(place)]) == 2
+        assert f"{single} is a file; name a folder" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["interpret", str(model_folder), *SMALL, *out]) == 2
     assert "pip install 'liax-jax[interpret]'" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+
+
+def test_the_card_of_the_checkpoint_is_not_overwritten(model_folder, tmp_path, capsys):
+    named = DirectionCard(4, (Direction(1, "wave"),)).to_json()
+    (model_folder / "directions.json").write_text(named)
+    (tmp_path / "link").symlink_to(model_folder)
+    before = sorted(model_folder.rglob("*"))
+    for out in (model_folder, tmp_path / "link"):
+        assert main(["interpret", str(model_folder), *SMALL, "--out", str(out)]) == 2
+        error = capsys.readouterr().err
+        assert "its directions.json would be overwritten; name another folder" in error
+    assert (model_folder / "directions.json").read_text() == named
+    assert sorted(model_folder.rglob("*")) == before
+
+
+def test_what_can_not_be_measured_leaves_nothing_and_takes_nothing(model_folder, tmp_path, capsys):
+    out = tmp_path / "report"
+    command = ["interpret", str(model_folder), *SMALL, "--portraits", "1", "--out", str(out)]
+    still = ["--clips", "6", "--frames", "1"]
+    assert main([*command, *still]) == 2
+    assert "has a single frame" in capsys.readouterr().err
+    assert not out.exists()
+    assert main(command) == 0, capsys.readouterr().err
+    assert "<td>–</td>" in (out / "report.html").read_text()  # nobody to agree with
+    findings = sorted((out / "directions").iterdir())
+    assert len(findings) == 9
+    assert main([*command, *still, "--restart"]) == 2
+    assert sorted((out / "directions").iterdir()) == findings
+
+    # Pictures of an earlier report of more directions go, those of somebody else stay.
+    for name in ("direction_039.png", "traversals_4.png", "mine.png"):
+        (out / "figures" / name).write_bytes(b"")
+    assert main(command) == 0, capsys.readouterr().err
+    drawn = {path.name for path in (out / "figures").iterdir()}
+    assert drawn == {
+        *(f"direction_{index:03d}.png" for index in range(4)),
+        *("traversals_1.png", "coefficients.png", "relations.png", "kurtosis.png", "mine.png"),
+    }
