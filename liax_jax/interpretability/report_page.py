@@ -46,7 +46,8 @@ def report_page(report: "Report", pictures: dict[str, list[Path]]) -> str:
         _relations_table(report),
         _figures(pictures["relations"]),
         "<h2>Shape of the coefficients and readability</h2>",
-        "<p>Sparsity finds factors that are mostly at rest (high kurtosis), not even ones.</p>",
+        "<p>Where coefficients vary equally, sparsity can find only factors that mostly rest (high "
+        "kurtosis).</p>",
         _figures(pictures["kurtosis"]),
         "<h2>Direction by direction</h2>",
     ]
