@@ -10,8 +10,8 @@ from liax_jax.interpretability.regions import mirror
 # |cosine| of two directions' flows from which on they are called redundant, or partners.
 REDUNDANT = 0.9
 PARTNER = 0.7
-# By so much more partners have to be mirror images than copies: a turn, or a smile, is both of a
-# redundant one.
+# By so much more partners have to be mirror images than copies. A turn or a smile is its own mirror
+# image, so that redundant ones mirror each other too.
 PARTNER_MARGIN = 0.2
 
 
