@@ -496,7 +496,7 @@ def test_what_can_not_be_measured_leaves_nothing_and_takes_nothing(model_folder,
     command = ["interpret", str(model_folder), *SMALL, "--portraits", "1", "--out", str(out)]
     still = ["--clips", "6", "--frames", "1"]
     assert main([*command, *still]) == 2
-    assert "has a single frame" in capsys.readouterr().err
+    assert "--frames 1: must be 2 or more" in capsys.readouterr().err
     assert not out.exists()
     assert main(command) == 0, capsys.readouterr().err
     assert "<td>–</td>" in (out / "report.html").read_text()  # nobody to agree with
