@@ -151,4 +151,6 @@ def _lines(report: "Report") -> list[str]:
             f"{found.clear_right} of {found.clear}; with an effect that is no factor's: "
             f"{found.no_factor}"
         )
+        if found.purity is not None:
+            lines.append(f"share of a change that is one factor's: {found.purity:.2f}")
     return lines

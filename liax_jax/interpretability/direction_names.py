@@ -85,7 +85,7 @@ def write_card(path: Path, card: DirectionCard) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class NamingAccuracy:
-    """How many names are right, on drawn portraits.
+    """How many names are right, and how pure what they name is, on drawn portraits.
 
     A name is right if its motion is the factor that changes by the largest share of its range, in
     the same sense. A truth is clear if no other factor changes by three quarters of that.
@@ -97,6 +97,8 @@ class NamingAccuracy:
       clear, clear_right: likewise, of those whose truth is clear.
       confusion: {factor that changes most: {name given: how often}}; a name in the wrong sense has
         a minus.
+      purity: of those with an effect, which share of a direction's change is one factor's: mean,
+        weighted by use; None without any.
     """
 
     with_effect: int
@@ -105,6 +107,7 @@ class NamingAccuracy:
     clear: int
     clear_right: int
     confusion: dict[str, dict[str, int]]
+    purity: float | None
 
 
 def naming_accuracy(findings: Sequence[Finding]) -> NamingAccuracy | None:
@@ -125,7 +128,13 @@ def naming_accuracy(findings: Sequence[Finding]) -> NamingAccuracy | None:
             [next(iter(truth.counted)) for _, truth in judged],
             [_name_in_sense(f.name, truth) for f, truth in judged],
         ),
+        purity=_mean_purity(judged),
     )
+
+
+def _mean_purity(judged: Sequence[tuple[Finding, FactorChange]]) -> float | None:
+    use = sum(finding.use for finding, _ in judged)
+    return sum(finding.use * truth.purity for finding, truth in judged) / use if use else None
 
 
 def _name_in_sense(given: Name, truth: FactorChange) -> str:

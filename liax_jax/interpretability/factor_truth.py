@@ -72,6 +72,12 @@ class FactorChange:
         return dict(sorted(amounts.items(), key=lambda item: -abs(item[1])))
 
     @property
+    def purity(self) -> float:
+        """The most important factor's share of all importance: 1 where nothing else changes."""
+        values = self.importance.values()
+        return max(values, default=0.0) / max(sum(values), np.finfo(float).tiny)
+
+    @property
     def is_clear(self) -> bool:
         """Whether one factor changes by far more of its range than the next."""
         first, second, *_ = *map(abs, self.counted.values()), 0.0, 0.0

@@ -154,6 +154,9 @@ def _directions_table(report: "Report") -> str:
 def _accuracy_section(accuracy: "NamingAccuracy | None") -> list[str]:
     if accuracy is None:
         return []
+    pure = ""
+    if accuracy.purity is not None:
+        pure = f"One factor makes {accuracy.purity:.0%} of a direction's change (by use). "
     names = sorted({name for row in accuracy.confusion.values() for name in row})
     rows = [
         (truth, *(row.get(name, "") for name in names)) for truth, row in accuracy.confusion.items()
@@ -163,8 +166,9 @@ def _accuracy_section(accuracy: "NamingAccuracy | None") -> list[str]:
         f"<p>On drawn portraits, whose factors are known: {accuracy.right} of "
         f"{accuracy.with_effect} directions with an effect have the name and sign of the factor "
         f"that they change most, and {accuracy.clear_right} of the {accuracy.clear} in which no "
-        f"other factor changes nearly as much. {accuracy.no_factor} more move no factor. Rows: the "
-        "factor that changes most; columns: the name given, with a minus in the wrong sense.</p>",
+        f"other factor changes nearly as much. {accuracy.no_factor} more move no factor. {pure}"
+        "Rows: the factor that changes most; columns: the name given, with a minus in the wrong "
+        "sense.</p>",
         _table(("", *names), rows),
     ]
 

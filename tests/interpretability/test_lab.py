@@ -307,6 +307,8 @@ def test_accuracy_counts_what_has_an_effect():
     found = naming_accuracy(findings)
     assert (found.with_effect, found.right, found.clear, found.clear_right) == (6, 3, 5, 3)
     assert found.no_factor == 2
+    # Two of six halve between two factors; all are used alike.
+    assert found.purity == pytest.approx((4 + 2 * 0.5) / 6)
     assert found.confusion == {
         "yaw": {"yaw": 2, "-yaw": 1, "roll": 1, UNNAMED: 1},
         "blink": {"blink": 1},
@@ -314,6 +316,7 @@ def test_accuracy_counts_what_has_an_effect():
     assert naming_accuracy([finding(0, "yaw", 1.0)]) is None
     nothing = naming_accuracy([finding(0, "yaw", 1.0, truth=truth())])
     assert (nothing.with_effect, nothing.no_factor, nothing.confusion) == (0, 1, {})
+    assert nothing.purity is None
 
 
 def test_a_run_that_was_stopped_goes_on(animator, clips, probe, tmp_path, monkeypatch):
@@ -444,6 +447,8 @@ def test_the_command_writes_a_report_that_stands_alone(model_folder, tmp_path, c
         f"clear {found['clear_right']} of {found['clear']}; with an effect that is no factor's: "
         f"{found['no_factor']}"
     )
+    # Drawn weights move no factor.
+    assert found["purity"] is None and "one factor" not in printed + page.lower()
     assert f"{found['no_factor']} more move no factor" in page
     assert "2 of 2 people, a face found in" in page and content["people"] == 2
     assert content["identity_drift"].startswith("left out: the weights of arcface are not in")
