@@ -102,7 +102,7 @@ def test_cells_from_training_to_report(tiny_cell, small_probe, tmp_path, request
         shutil.copy(request.config.rootpath / "docs" / name, docs)
     study.write_report(study, study.results(root), root, docs)
     text = (docs / "interpretability.md").read_text()
-    assert "| dense, rotated (l1) | 1 |" in text and "Not finished: broken-0" in text
+    assert "| dense, rotated (l1) | 0.0 | 3 | 40 | 1 |" in text and "Not finished: broken-0" in text
     rows = json.loads((docs / "interpretability.json").read_text())["rows"]
     assert [row["name"] for row in rows] == [
         "dense",
