@@ -49,6 +49,14 @@ def spread(
     ]
 
 
+def distinct_frames(
+    lengths: Sequence[int], max_clips: int, frames_per_clip: int
+) -> dict[int, list[int]]:
+    """The times of each clip that `spread` names, each once: {clip: times}."""
+    plan = spread(lengths, max_clips, frames_per_clip)
+    return {clip: np.unique(times).tolist() for clip, times in plan}
+
+
 def useful_ranges(coefficients: list[np.ndarray]) -> np.ndarray:
     """(M,): how far each direction moves between frames of one clip, for 98 % of their pairs.
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from configs.studies import heads
 from liax_jax.studies import Cell, Study
-from liax_jax.studies.interpretability_report import (
+from liax_jax.studies.interpretability_report import write_interpretability
+from liax_jax.studies.readability_tables import (
     DENSE,
     LONGER_DENSE,
     LONGER_SPARSE,
     RELEASED,
     SPARSE,
-    write_interpretability,
 )
 
 # λ₂ of the main sparse cells, and the others tried.

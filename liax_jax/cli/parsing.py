@@ -17,6 +17,12 @@ class Parser(argparse.ArgumentParser):
 _INPUTS = ("source", "driving", "video")
 
 
+def check_exists(path: str | os.PathLike[str]) -> None:
+    """Raises FileNotFoundError where there is nothing of that name."""
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path}: there is no file or directory of that name")
+
+
 def check_files(args: argparse.Namespace) -> None:
     """Looks at inputs and output before anything slow begins.
 
@@ -29,8 +35,7 @@ def check_files(args: argparse.Namespace) -> None:
         path = getattr(args, name, None)
         if path is None:
             continue
-        if not os.path.exists(path):
-            raise FileNotFoundError(f"{path}: there is no file or directory of that name")
+        check_exists(path)
         if out is not None and os.path.exists(out) and os.path.samefile(path, out):
             raise ValueError(
                 f"--out {out} is the file of --{name} and would be overwritten; choose another name"

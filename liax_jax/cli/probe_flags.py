@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liax_jax.cli.model_flags import add_compile_cache_flags, use_compile_cache
+from liax_jax.cli.parsing import check_exists
 
 if TYPE_CHECKING:
     from liax_jax.animation.streaming import FrameStream
@@ -115,19 +116,16 @@ def _least_frames(args: argparse.Namespace) -> int:
 
 def _check_frames(args: argparse.Namespace, clips: "ClipSet", num_vectors: int) -> None:
     """Raises ValueError where there are too few frames, before any is read."""
-    import numpy as np
+    from liax_jax.motion_ranges import distinct_frames
 
-    from liax_jax.motion_ranges import spread
-
-    plan = spread(clips.lengths, args.clips, args.frames)
-    counts = {clip: len(np.unique(times)) for clip, times in plan}
-    for clip, count in counts.items():
-        if count < _least_frames(args):
+    planned = distinct_frames(clips.lengths, args.clips, args.frames)
+    for clip, times in planned.items():
+        if len(times) < _least_frames(args):
             raise ValueError(
                 f"--data {args.data}: its clip {clips.names[clip]!r} has a single frame, and "
                 "motion takes 2 or more; leave it out"
             )
-    if (frames := sum(counts.values())) <= num_vectors:
+    if (frames := sum(map(len, planned.values()))) <= num_vectors:
         raise ValueError(
             f"{frames} frames are too few for {num_vectors} vectors: take more with --frames and "
             "--clips, or name longer clips; better twenty times as many frames as vectors"
@@ -144,8 +142,7 @@ def read_codes(args: argparse.Namespace, checkpoints: list[Path]) -> list["Codes
 
     found = []
     for path in checkpoints:
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no file or directory of that name")
+        check_exists(path)
     for path in checkpoints:
         stream, clips = open_probe_data(args, path)
         found.append(extract_codes(stream, clips, args.clips, args.frames, progress=True))

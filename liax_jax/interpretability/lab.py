@@ -35,7 +35,7 @@ from liax_jax.interpretability.interventions import (
 from liax_jax.interpretability.naming import Name, name_motion
 from liax_jax.interpretability.regions import RegionMotion, region_motion
 from liax_jax.metrics.base import FrameMetric
-from liax_jax.motion_ranges import spread, useful_ranges
+from liax_jax.motion_ranges import distinct_frames, useful_ranges
 
 # A direction that never changes a picture by more than this (PSNR, higher is less) has no effect
 # that could be seen or named.
@@ -179,7 +179,7 @@ def open_probe(
     limits = options.max_clips, options.frames_per_clip
     codes = extract_codes(stream, clips, *limits, progress=progress)
     deviations = codes.of_kind("deviations").alpha
-    planned = {clip: np.unique(times).tolist() for clip, times in spread(clips.lengths, *limits)}
+    planned = distinct_frames(clips.lengths, *limits)
     # A video may have fewer frames than its header promised: then its last ones are missing.
     places = [
         (clip, time)

@@ -161,24 +161,19 @@ def _draw(
     for name in (DENSE, SPARSE, *LONGER_SPARSE):
         if name in first:
             codes[name] = read_codes(first[name].folder(root))
-            matrix = axes_of_cell(first[name], root).matrix
-            codes[f"{name}, turned"] = dataclasses.replace(
-                codes[name], alpha=codes[name].alpha @ matrix
-            )
+        if name == DENSE and name in first:
+            turned = codes[name].alpha @ axes_of_cell(first[name], root).matrix
+            codes[f"{name}, turned"] = dataclasses.replace(codes[name], alpha=turned)
     if codes:
         # Fig. 3 of the paper: the same people, frame by frame.
         clip = next(iter(codes.values())).clip[:_FIGURE_FRAMES]
         sizes = {
-            name: codes[name].alpha[:_FIGURE_FRAMES]
-            for name in (DENSE, f"{DENSE}, turned", SPARSE)
-            if name in codes
+            name: found.alpha[:_FIGURE_FRAMES]
+            for name, found in codes.items()
+            if name not in LONGER_SPARSE
         }
         plots.plot_coefficients(pictures / "coefficients.png", sizes, clip)
-        moved = {
-            name: codes[name].of_kind(KIND)
-            for name in (DENSE, f"{DENSE}, turned", SPARSE, *LONGER_SPARSE)
-            if name in codes
-        }
+        moved = {name: found.of_kind(KIND) for name, found in codes.items()}
         plots.plot_loadings(pictures / "loadings.png", moved)
     if pairs:
         plots.plot_kurtosis(pictures / "kurtosis.png", pairs)
