@@ -1,6 +1,6 @@
 """Useful ranges of a trained model's directions, from how far they move within real clips."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -9,6 +9,7 @@ import numpy as np
 
 from liax_jax.data.clips import ClipSet
 from liax_jax.directions import CARD_NAME, Direction, DirectionCard, default_name, read_card
+from liax_jax.probe_frames import spread
 
 MAX_CLIPS, FRAMES_PER_CLIP = 48, 16
 # Of all pairs of frames of one clip, so many per cent differ by less along a direction.
@@ -32,29 +33,6 @@ def coefficients_of_clips(
         frames = np.stack([clips.frame(clip, int(t)) for t in times])
         found.append(np.asarray(coefficients(jnp.asarray(frames, jnp.float32) / 127.5 - 1)))
     return found
-
-
-def spread(
-    lengths: Sequence[int], max_clips: int, frames_per_clip: int
-) -> list[tuple[int, np.ndarray]]:
-    """Clips spread evenly over a set, and frames spread over each: [(clip, (frames_per_clip,))].
-
-    Args:
-      lengths: frames of every clip; a shorter clip's frames come more than once.
-    """
-    chosen = np.unique(np.linspace(0, len(lengths) - 1, max_clips).round().astype(int))
-    return [
-        (int(clip), np.linspace(0, lengths[clip] - 1, frames_per_clip).round().astype(int))
-        for clip in chosen
-    ]
-
-
-def distinct_frames(
-    lengths: Sequence[int], max_clips: int, frames_per_clip: int
-) -> dict[int, list[int]]:
-    """The times of each clip that `spread` names, each once: {clip: times}."""
-    plan = spread(lengths, max_clips, frames_per_clip)
-    return {clip: np.unique(times).tolist() for clip, times in plan}
 
 
 def useful_ranges(coefficients: list[np.ndarray]) -> np.ndarray:

@@ -116,7 +116,7 @@ def _least_frames(args: argparse.Namespace) -> int:
 
 def _check_frames(args: argparse.Namespace, clips: "ClipSet", num_vectors: int) -> None:
     """Raises ValueError where there are too few frames, before any is read."""
-    from liax_jax.motion_ranges import distinct_frames
+    from liax_jax.probe_frames import distinct_frames
 
     planned = distinct_frames(clips.lengths, args.clips, args.frames)
     for clip, times in planned.items():

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace, frames: int, found: "Stability") -> list[str]:
-    from liax_jax.interpretability.stability import LEAST_GROUPS
+    from liax_jax.interpretability.predictors import LEAST_GROUPS
 
     lines = [f"{frames} frames ({args.codes}); in brackets the same codes in random bases"]
     for number, path in enumerate(args.runs):

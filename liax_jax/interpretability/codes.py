@@ -10,10 +10,12 @@ from liax_jax.animation.streaming import FrameStream, closing
 from liax_jax.data.clips import ClipSet
 from liax_jax.data.mixture import clip_identities
 from liax_jax.interpretability.probe_clips import VideoClips
-from liax_jax.motion_ranges import spread
+from liax_jax.probe_frames import distinct_frames
 
 KINDS = ("frames", "deviations", "differences")
 _SILENT = 1e-6
+# Of the largest value: what differs from a clip's mean by less doesn't differ from it.
+_ROUNDING = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,9 +137,9 @@ def extract_codes(
             f"the model reads pictures of {side} pixels and the data have {clips.resolution}; "
             f"prepare them with --resolution {side}, or name a model of {clips.resolution} pixels"
         )
-    plan = [(c, np.unique(t)) for c, t in spread(clips.lengths, max_clips, frames_per_clip)]
+    plan = distinct_frames(clips.lengths, max_clips, frames_per_clip)
     read: list[tuple[int, int]] = []
-    total = sum(len(times) for _, times in plan)
+    total = sum(map(len, plan.values()))
     with (
         tqdm(total=total, unit="frame", desc="encode", disable=not progress) as bar,
         closing(stream.coefficients(_frames(clips, plan, read))) as pieces,
@@ -152,7 +154,7 @@ def extract_codes(
     known = getattr(clips, "factors", None)
     factors = None
     if known is not None:
-        values = {int(c): known(int(c)) for c, _ in plan}
+        values = {clip: known(clip) for clip in plan}
         factors = np.stack([values[c][t] for c, t in read]).astype(np.float64)
     return Codes(
         alpha=np.concatenate(found).astype(np.float64),
@@ -164,12 +166,12 @@ def extract_codes(
 
 
 def _frames(
-    clips: ClipSet, plan: list[tuple[int, np.ndarray]], read: list[tuple[int, int]]
+    clips: ClipSet, plan: dict[int, list[int]], read: list[tuple[int, int]]
 ) -> Iterator[np.ndarray]:
     """The frames of a plan, one by one; `read` gets the clip and time of each."""
-    for clip, times in plan:
+    for clip, times in plan.items():
         if isinstance(clips, VideoClips):
-            wanted = set(times.tolist())
+            wanted = set(times)
             # A header may promise more frames than there are: those that are there count.
             for t, frame in enumerate(clips.frames(clip)):
                 if t in wanted:
@@ -178,12 +180,13 @@ def _frames(
                 if t >= times[-1]:
                     break
         else:
-            for t in times.tolist():
+            for t in times:
                 read.append((clip, t))
                 yield clips.frame(clip, t)
 
 
 def _within_clips(values: np.ndarray, clip: np.ndarray, kind: str) -> np.ndarray:
+    """What changes within a clip; exactly 0 where rounding alone makes it differ from that."""
     out = np.empty_like(values)
     for number in np.unique(clip):
         rows = np.flatnonzero(clip == number)
@@ -195,4 +198,6 @@ def _within_clips(values: np.ndarray, clip: np.ndarray, kind: str) -> np.ndarray
             values[rows].mean(0) if kind == "deviations" else values[np.roll(rows, len(rows) // 2)]
         )
         out[rows] = values[rows] - reference
+    still = np.abs(out).max(0) <= _ROUNDING * np.abs(values).max(0)
+    out[:, still] = 0
     return out

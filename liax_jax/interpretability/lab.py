@@ -35,7 +35,8 @@ from liax_jax.interpretability.interventions import (
 from liax_jax.interpretability.naming import Name, name_motion
 from liax_jax.interpretability.regions import RegionMotion, region_motion
 from liax_jax.metrics.base import FrameMetric
-from liax_jax.motion_ranges import distinct_frames, useful_ranges
+from liax_jax.motion_ranges import useful_ranges
+from liax_jax.probe_frames import distinct_frames
 
 # A direction that never changes a picture by more than this (PSNR, higher is less) has no effect
 # that could be seen or named.

@@ -14,6 +14,8 @@ REGRESSORS = ("ridge", "lasso", "forest")
 FOUND_R2 = 0.05
 _PENALTIES = {"ridge": np.geomspace(10.0, 0.001, 9), "lasso": np.geomspace(0.3, 0.001, 12)}
 _FOLDS = 3
+# People, or clips, that it takes: to fit on, to choose a penalty by and to score on.
+LEAST_GROUPS = _FOLDS + 1
 _FOREST: dict[str, Any] = {"n_estimators": 30, "min_samples_leaf": 5, "max_samples": 0.5}
 
 
@@ -72,10 +74,10 @@ def split_by_group(group: np.ndarray, seed: int = 0, test_share: float = 1 / 3) 
       ValueError: fewer groups than it takes to fit, choose penalties and score.
     """
     groups = np.unique(group)
-    if len(groups) <= _FOLDS:
+    if len(groups) < LEAST_GROUPS:
         raise ValueError(
             f"{len(groups)} people or clips are too few to keep some apart for scoring; at least "
-            f"{_FOLDS + 1} are needed"
+            f"{LEAST_GROUPS} are needed"
         )
     shuffled = np.random.default_rng(seed).permutation(groups)
     kept = shuffled[: max(1, min(round(len(groups) * test_share), len(groups) - _FOLDS))]

@@ -19,10 +19,9 @@ from liax_jax.data.procedural.clips import ProceduralClips
 from liax_jax.data.record_index import INDEX_NAME, read_index
 from liax_jax.data.records import RecordClips
 from liax_jax.log import logger
+from liax_jax.probe_frames import PROBE_SEED
 
 PROCEDURAL = "procedural"
-# Of drawn portraits: another than any run's default, so that nobody of its training is among them.
-PROBE_SEED = 90210
 # Drawn clips are ten seconds long, so that frames spread over them are nearly independent.
 _DRAWN_FRAMES = 250
 _AHEAD = 8

@@ -155,7 +155,7 @@ def turn_planes(codes: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, list[
                 if np.abs(better).sum() < np.abs(pair).sum() * (1 - 1e-12):
                     turned[:, [i, j]] = better
                     rotation[:, [i, j]] = rotation[:, [i, j]] @ givens
-        values.append(min(values[-1], float(np.abs(codes @ rotation).mean())))
+        values.append(float(np.abs(turned).mean()))
         if values[-2] - values[-1] < _TOLERANCE * values[-1]:
             break
     return rotation, values

@@ -18,15 +18,18 @@ from scipy.optimize import linear_sum_assignment
 
 from liax_jax.interpretability.codes import active, check_codes
 from liax_jax.interpretability.information import correlations
-from liax_jax.interpretability.predictors import lasso_weights, predict, split_by_group
+from liax_jax.interpretability.predictors import (
+    LEAST_GROUPS,
+    lasso_weights,
+    predict,
+    split_by_group,
+)
 from liax_jax.interpretability.rotation import random_rotation
 
 # Of UDR: the lasso's penalty on standardised codes, and the share of the largest deviation that
 # makes a coefficient one that is used.
 LASSO_PENALTY = 0.05
 USED_SHARE = 0.01
-# People, or clips, that linear R² takes: to fit on, to choose a penalty by and to score on.
-LEAST_GROUPS = 4
 SIMILARITIES = ("correlation", "lasso")
 
 

@@ -16,9 +16,9 @@ from liax_jax.data.procedural import ProceduralClips
 from liax_jax.evaluation.command import EvaluateOptions, evaluate
 from liax_jax.interpretability.codes import Codes, extract_codes
 from liax_jax.interpretability.disentanglement import measure_disentanglement
-from liax_jax.interpretability.probe_clips import PROBE_SEED
 from liax_jax.interpretability.rotation import Rotation, find_rotation
 from liax_jax.interpretability.sparsity import measure_sparsity
+from liax_jax.probe_frames import PROBE_SEED
 from liax_jax.studies.cells import Probe
 from liax_jax.visualization import save_png
 

@@ -28,5 +28,6 @@ MEASURING = (
     "interpretability/rotation.py",
     "interpretability/sparsity.py",
     "metrics/*.py",
+    "probe_frames.py",
     "studies/cell_measures.py",
 )

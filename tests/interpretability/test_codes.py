@@ -55,6 +55,15 @@ def test_factors_that_cannot_be_measured(make_codes):
         Codes(codes.alpha, codes.clip, codes.group[1:])
 
 
+def test_a_factor_that_only_tells_clips_apart_is_no_motion(make_codes):
+    codes = make_codes("perfect")
+    factors = codes.factors.copy()
+    factors[:, 2] = 0.1 + 0.07 * codes.clip  # no clip's mean is exact
+    known = Codes(codes.alpha, codes.clip, codes.group, factors, ("a", "b", "c", "d", "e"))
+    with pytest.raises(ValueError, match="c is the same in every frame"):
+        known.of_kind("deviations")
+
+
 def test_kinds_leave_out_who_it_is(make_codes):
     codes = make_codes("perfect")
     shifted = Codes(

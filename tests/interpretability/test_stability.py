@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from liax_jax.interpretability.predictors import split_by_group
+from liax_jax.interpretability.predictors import LEAST_GROUPS, split_by_group
 from liax_jax.interpretability.rotation import random_rotation
 from liax_jax.interpretability.stability import (
-    LEAST_GROUPS,
     linear_r2,
     match,
     measure_stability,
