@@ -78,7 +78,7 @@ def register(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the lab, writes the report, and prints the names."""
-    from liax_jax.interpretability.figures import require_matplotlib
+    from liax_jax.plotting import require_matplotlib
 
     require_matplotlib()
 

@@ -3,7 +3,6 @@
 They need matplotlib, an optional dependency: pip install 'liax-jax[report]'.
 """
 
-import importlib.util
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from liax_jax.evaluation.text_table import heading
+from liax_jax.plotting import new_figure
 
 MISSING = (
     "matplotlib is not installed, so that the report will have no plots; to have them: "
@@ -18,11 +18,6 @@ MISSING = (
 )
 _COLUMNS, _WIDTH, _HEIGHT = 3, 4.0, 2.8
 _LINE, _BAND = "#1f6fb4", "#a9cbe8"
-
-
-def available() -> bool:
-    """Whether plots can be drawn."""
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def plot_over_frames(
@@ -76,14 +71,10 @@ class _Axes:
     """Axes to draw on, one per name; the figure is written at the end."""
 
     def __init__(self, path: pathlib.Path, names: Sequence[str]):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
         columns = min(_COLUMNS, len(names))
         rows = -(-len(names) // columns)
         self._path = path
-        self._figure = Figure((columns * _WIDTH, rows * _HEIGHT), dpi=100, layout="constrained")
-        FigureCanvasAgg(self._figure)
+        self._figure = new_figure(columns * _WIDTH, rows * _HEIGHT, 100)
         grid = self._figure.subplots(rows, columns, squeeze=False).ravel()
         for axis in grid[len(names) :]:
             axis.set_visible(False)

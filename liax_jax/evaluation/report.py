@@ -34,6 +34,7 @@ from liax_jax.evaluation.published_results import (
 from liax_jax.evaluation.run_folder import MEAN_PICTURE, RESULTS_NAME, write_whole
 from liax_jax.evaluation.text_table import heading, number
 from liax_jax.log import logger
+from liax_jax.plotting import has_matplotlib
 
 WORST_CLIPS = 10
 _GRIDS_SHOWN = 3
@@ -45,7 +46,7 @@ _PLOTS = {
 
 def announce_missing_plots() -> None:
     """Says before a long evaluation that its report will lack plots, where it will."""
-    if not plots.available():
+    if not has_matplotlib():
         logger.warning("%s", plots.MISSING)
 
 
@@ -59,7 +60,7 @@ def write_report(folder: str | os.PathLike[str]) -> None:
     folder = pathlib.Path(folder)
     results = json.loads((folder / RESULTS_NAME).read_text())
     with explain_full_disk(folder):
-        drawn = _draw_plots(folder, results) if plots.available() else []
+        drawn = _draw_plots(folder, results) if has_matplotlib() else []
     blocks = _blocks(folder, results, drawn)
     write_whole(folder / "report.md", to_markdown(blocks))
     write_whole(folder / "report.html", to_html(blocks, _title(results), folder))

@@ -1,8 +1,7 @@
-"""The report's pictures, as PNG files. Matplotlib is imported here only: the extra "interpret"."""
+"""The report's pictures, as PNG files. They need Matplotlib: the extra "interpret"."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from liax_jax.interpretability.canonical import BOTTOM, LEFT, RIGHT, TOP, canoni
 from liax_jax.interpretability.lab import Fields, Finding
 from liax_jax.interpretability.regions import REGIONS
 from liax_jax.interpretability.relations import Relations
+from liax_jax.plotting import new_figure
 from liax_jax.visualization import flow_to_color, image_grid, save_png, upscale
 
 if TYPE_CHECKING:
@@ -30,22 +30,6 @@ _FACE_BRIGHTNESS = 0.55
 _WORDS = {name: name.replace("_", " ") for name in REGIONS}
 
 
-def require_matplotlib() -> None:
-    """Raises ImportError, which says what to install, where Matplotlib is missing."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError("the report needs matplotlib: pip install 'liax-jax[interpret]'")
-
-
-def _figure(width: float, height: float) -> Figure:
-    # Without pyplot: no window, no global state, and what is drawn is freed.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as NewFigure
-
-    figure = NewFigure(figsize=(width, height), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _save(figure: Figure, path: Path) -> None:
     canvas: Any = figure.canvas
     canvas.draw()
@@ -61,7 +45,7 @@ def draw_coefficients(
       alpha: (t, M).
       order: directions from top to bottom; `labels` are theirs.
     """
-    figure = _figure(12, 0.9 + 0.19 * len(order))
+    figure = new_figure(12, 0.9 + 0.19 * len(order), _DPI)
     moving = np.abs(alpha - np.median(alpha, axis=0))
     panels = (("|α|", np.abs(alpha)), ("|α − median over the clip|: motion alone", moving))
     for axes, (title, values) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
@@ -137,7 +121,7 @@ def draw_direction(
     Args:
       face: (SIDE, SIDE, 3) on [0, 1], the mean face in canonical coordinates, drawn under fields.
     """
-    figure = _figure(15, 5.4)
+    figure = new_figure(15, 5.4, _DPI)
     parts: Any = figure.subfigures(2, 1, height_ratios=[1.15, 1])
     above, below = parts
     above.suptitle(title, fontsize=12, x=0.01, ha="left", weight="bold")
@@ -239,7 +223,7 @@ def draw_relations(
 ) -> None:
     """Cosines between directions' flows, and between flows and mirror images of flows."""
     side = 1.6 + 0.22 * len(order)
-    figure = _figure(2 * side + 0.8, side + 0.6)
+    figure = new_figure(2 * side + 0.8, side + 0.6, _DPI)
     panels = (("the same motion", relations.alike), ("mirror images", relations.mirrored))
     for axes, (title, values) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
         image = axes.imshow(values[np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1)
@@ -252,7 +236,7 @@ def draw_relations(
 
 def draw_kurtosis(path: Path, findings: Sequence[Finding], labels: Sequence[str]) -> None:
     """Excess kurtosis of each coefficient against the confidence in its name."""
-    figure = _figure(7, 4.5)
+    figure = new_figure(7, 4.5, _DPI)
     axes = figure.subplots()
     for finding, label in zip(findings, labels, strict=True):
         place = finding.kurtosis, finding.name.confidence

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from liax_jax.plotting import require_matplotlib
 from liax_jax.studies import plots
 from liax_jax.studies.cell_measures import EXAMPLES_NAME, read_codes
 from liax_jax.studies.cells import Study
@@ -31,7 +32,7 @@ def write_ablations(
       ImportError: without matplotlib.
       FileNotFoundError, ValueError: the page isn't there, or has no marks.
     """
-    plots.require_matplotlib()
+    require_matplotlib()
     rows = make_rows(study, results, root)
     by_name = {row.name: row for row in rows}
     about = origin(study, results)

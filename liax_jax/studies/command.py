@@ -9,7 +9,7 @@ from pathlib import Path
 
 from liax_jax.interpretability.predictors import require_sklearn
 from liax_jax.log import logger, show_messages
-from liax_jax.studies import plots
+from liax_jax.plotting import require_matplotlib
 from liax_jax.studies.cells import Cell, Study
 from liax_jax.studies.interpretability_report import describe_cell
 from liax_jax.studies.published import give_results, outdated_results, take_results
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(plan(study, cells, root, workers))
             return 0
         # Now rather than after hours of training.
-        plots.require_matplotlib()
+        require_matplotlib()
         require_sklearn()
         failed = []
         try:

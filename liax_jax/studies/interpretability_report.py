@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from liax_jax.plotting import require_matplotlib
 from liax_jax.studies import plots
 from liax_jax.studies.axes_afterwards import axes_by_row, axes_of_cell
 from liax_jax.studies.cell_measures import EXAMPLES_NAME, KIND, read_codes
@@ -49,7 +50,7 @@ def write_interpretability(
       ImportError: without matplotlib.
       FileNotFoundError, ValueError: the page isn't there, or has no marks.
     """
-    plots.require_matplotlib()
+    require_matplotlib()
     rows = make_rows(study, results, root)
     by_name = {row.name: row for row in rows}
     targets = readability_targets(by_name.get(SPARSE), by_name.get(DENSE))

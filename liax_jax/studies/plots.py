@@ -9,27 +9,14 @@ import numpy as np
 from PIL import Image
 
 from liax_jax.interpretability.codes import Codes
+from liax_jax.plotting import new_figure
 from liax_jax.studies.rows import Row
 
 _VALUE, _CONTROL, _DPI = "#1f6fb4", "#b0b0b0", 110
 
 
-def require_matplotlib() -> None:
-    """Raises ImportError with the command that installs it."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "the report's plots need matplotlib: pip install 'liax-jax[interpret]'"
-        ) from error
-
-
 def _figure(width: float, height: float, columns: int = 1, **options: Any):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width, height, _DPI)
     return figure, figure.subplots(1, columns, squeeze=False, **options)[0]
 
 
@@ -61,7 +48,7 @@ def plot_rows(path: Path, rows: Sequence[Row], statistics: Mapping[str, str]) ->
         axis.tick_params(labelsize=8)
         axis.grid(axis="x", color="#e6e6e6")
     axes[0].set_yticks(heights, [row.name for row in rows])
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path)
 
 
 def plot_curves(path: Path, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -91,7 +78,7 @@ def plot_curves(path: Path, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -
     axes[1].set_yscale("log")
     axes[1].tick_params(which="minor", labelsize=7)
     axes[-1].legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path)
 
 
 def plot_coefficients(
@@ -119,7 +106,7 @@ def plot_coefficients(
         axis.yaxis.get_major_locator().set_params(integer=True)
         axis.tick_params(labelsize=8)
         figure.colorbar(picture, ax=axis, label="|α| / largest")
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path)
 
 
 def plot_loadings(path: Path, codes: Mapping[str, Codes]) -> None:
@@ -148,7 +135,7 @@ def plot_loadings(path: Path, codes: Mapping[str, Codes]) -> None:
         axis.set_yticks(range(vectors), [f"{share:.0%}" for share in shares], fontsize=8)
     axes[0].set_ylabel("vectors, with their share of motion", fontsize=8)
     figure.colorbar(picture, ax=axes[-1], label="|correlation|")
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path)
 
 
 def examples_sheet(path: Path, examples: Mapping[str, Path], resolution: int) -> None:
@@ -177,7 +164,7 @@ def examples_sheet(path: Path, examples: Mapping[str, Path], resolution: int) ->
     axis.set_xticks([])
     axis.tick_params(length=0, labelsize=9)
     axis.spines[:].set_visible(False)
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path)
 
 
 def plot_tradeoff(
@@ -225,7 +212,7 @@ def plot_tradeoff(
     axis.set_ylabel("DCI disentanglement", fontsize=9)
     axis.grid(color="#e6e6e6")
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=1)
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path)
 
 
 def _label_offsets(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -279,4 +266,4 @@ def plot_kurtosis(path: Path, pairs: Mapping[str, tuple[Row, Row]]) -> None:
     axis.set_xlabel("excess kurtosis of the factor", fontsize=9)
     axis.set_ylabel("completeness, sparse − dense", fontsize=9)
     axis.legend(fontsize=8)
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path)

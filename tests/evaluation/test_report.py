@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from liax_jax.evaluation import Context, plots, published_results
+from liax_jax.evaluation import Context, published_results, report
 from liax_jax.evaluation.clip_pictures import heat_map
 from liax_jax.evaluation.document import Table, to_html, to_markdown
 from liax_jax.evaluation.latex import latex_rows
@@ -144,7 +144,7 @@ def test_plots_are_drawn(folder):
 
 
 def test_without_matplotlib_it_is_said_before_and_the_rest_is_written(folder, monkeypatch, caplog):
-    monkeypatch.setattr(plots, "available", lambda: False)
+    monkeypatch.setattr(report, "has_matplotlib", lambda: False)
     announce_missing_plots()
     assert "pip install 'liax-jax[report]'" in caplog.text
     write_report(folder)

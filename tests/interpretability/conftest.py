@@ -3,12 +3,27 @@
 import numpy as np
 import pytest
 
+from liax_jax.animation.animator import Animator
+from liax_jax.data.procedural import ProceduralClips
 from liax_jax.directions import Direction, DirectionCard
 from liax_jax.interpretability.codes import Codes
 from liax_jax.interpretability.rotation import random_rotation
 from liax_jax.model_files import ModelRecord, fingerprint, save_model
 
 CLIPS, FRAMES, FACTORS, VECTORS = 40, 20, 5, 8
+
+
+@pytest.fixture(scope="session")
+def animator(tiny_config, tiny_params):
+    """Of drawn weights, 32 px, four vectors."""
+    identity = fingerprint(tiny_config, tiny_params)
+    record = ModelRecord(tiny_config, DirectionCard(4), None, "drawn", "", identity)
+    return Animator.create(record, tiny_params)
+
+
+@pytest.fixture(scope="session")
+def clips():
+    return ProceduralClips(32, 4, 8, seed=3)
 
 
 @pytest.fixture(scope="session")
