@@ -138,8 +138,7 @@ def _lines(report: "Report") -> list[str]:
     lines = [f"{'':4} {'name':14} {'confidence':>10} {'change dB':>9} {'reach':>7}"]
     for index in report.order:
         finding = report.findings[index]
-        sign = "-" if finding.name.sign < 0 else ""
-        name = f"{sign}{report.names[index]}" if finding.has_effect else "no effect"
+        name = report.signed_name(index) if finding.has_effect else "no effect"
         lines.append(
             f"{index:4d} {name:14} {finding.name.confidence:10.2f} "
             f"{finding.effect.reach_db:9.1f} {finding.reach:7.2f}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from liax_jax.interpretability.direction_names import NamingAccuracy, by_use
 from liax_jax.interpretability.lab import Finding
+from liax_jax.interpretability.naming import UNNAMED
 from liax_jax.interpretability.relations import Relations
 from liax_jax.interpretability.sparsity import Sparsity
 
@@ -45,9 +46,14 @@ class Report:
         """Indices whose effect can be seen, the most used first."""
         return [finding.index for finding in by_use(self.findings) if finding.has_effect]
 
+    def signed_name(self, index: int) -> str:
+        """ "yaw", or "−yaw" where a positive coefficient makes the motion negative."""
+        reversed_ = self.findings[index].name.sign < 0 and self.names[index] != UNNAMED
+        return f"−{self.names[index]}" if reversed_ else self.names[index]
+
     def label(self, index: int) -> str:
-        """ "7 yaw"."""
-        return f"{index} {self.names[index]}"
+        """ "7 −yaw"."""
+        return f"{index} {self.signed_name(index)}"
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain numbers and dictionaries."""

@@ -107,12 +107,11 @@ def _directions_table(report: "Report") -> str:
     for index in report.order:
         finding, effect = report.findings[index], report.findings[index].effect
         motions = [(n, v) for n, v in list(finding.name.profile.items())[:3] if v]
-        sense = "" if finding.name.sign > 0 else "−"
-        name = html.escape(report.names[index])
+        name = html.escape(report.signed_name(index))
         rows.append(
             (
                 f'<a href="#d{index}">{index}</a>',
-                f"{sense}{name}" if finding.has_effect else "<i>no effect</i>",
+                name if finding.has_effect else "<i>no effect</i>",
                 f"{finding.name.confidence:.2f}" if finding.has_effect else "",
                 ", ".join(f"{n.replace('_', '&nbsp;')}&nbsp;{100 * v:+.1f}" for n, v in motions),
                 f"±{finding.reach:.2f}",

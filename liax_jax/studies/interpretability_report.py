@@ -26,6 +26,7 @@ from liax_jax.studies.readability_tables import (
     RELEASED,
     SCORE_COLUMNS,
     SETTINGS,
+    SEVEN_DENSE,
     SPARSE,
     SPARSITY_COLUMNS,
     TRAINED_COLUMNS,
@@ -70,7 +71,7 @@ def write_interpretability(
         "provenance": provenance(about),
         "targets": targets_table(targets),
         "remedies": remedies_table(
-            [by_name[name] for name in (DENSE, LONGER_DENSE) if name in by_name], alike, axes
+            [by_name[n] for n in (DENSE, LONGER_DENSE, SEVEN_DENSE) if n in by_name], trained, axes
         ),
         "comparisons": comparisons_table(by_name),
         "main": rows_table(rows, COLUMNS, SETTINGS),
@@ -144,7 +145,10 @@ def _draw(
         "matched": "matched correlation",
         "pooled_psnr": "PSNR, dB",
     }
-    plots.plot_rows(pictures / "rows.png", rows, panels)
+    for file, turned in (("rows.png", False), ("rows_turned.png", True)):
+        chosen = [row for row in rows if (row.settings["rotation"] is not None) == turned]
+        if chosen:
+            plots.plot_rows(pictures / file, chosen, panels)
     finished = [cell for cell in study.cells if cell.name in results]
     alike = {row.name for row in rows if _moves_alike(row, study)}
     for file, shown_rows in (

@@ -13,6 +13,7 @@ from liax_jax.plotting import new_figure
 from liax_jax.studies.rows import Row
 
 _VALUE, _CONTROL, _DPI = "#1f6fb4", "#b0b0b0", 110
+_MARKS = "os^DvPX"
 
 
 def _figure(width: float, height: float, columns: int = 1, **options: Any):
@@ -27,7 +28,9 @@ def plot_rows(path: Path, rows: Sequence[Row], statistics: Mapping[str, str]) ->
     people, of one seed.
     """
     panels = {n: t for n, t in statistics.items() if any(n in row.statistics for row in rows)}
-    figure, axes = _figure(3 + 2.6 * len(panels), 1 + 0.3 * len(rows), len(panels), sharey=True)
+    figure, axes = _figure(
+        2.4 + 1.75 * len(panels), 0.8 + 0.25 * len(rows), len(panels), sharey=True
+    )
     heights = np.arange(len(rows))[::-1]
     for axis, (name, title) in zip(axes, panels.items(), strict=True):
         for height, row in zip(heights, rows, strict=True):
@@ -48,6 +51,7 @@ def plot_rows(path: Path, rows: Sequence[Row], statistics: Mapping[str, str]) ->
         axis.tick_params(labelsize=8)
         axis.grid(axis="x", color="#e6e6e6")
     axes[0].set_yticks(heights, [row.name for row in rows])
+    axes[0].set_ylim(-0.7, len(rows) - 0.3)
     figure.savefig(path)
 
 
@@ -242,28 +246,37 @@ def _label_offsets(points: Sequence[tuple[float, float]]) -> list[tuple[float, f
 def plot_kurtosis(path: Path, pairs: Mapping[str, tuple[Row, Row]]) -> None:
     """What sparsity changes for each factor, over the factor's excess kurtosis.
 
+    A large mark is the difference of the means over seeds, small ones those seed by seed.
+
     Args:
       pairs: {distribution: (dense, sparse)}.
     """
-    figure, (axis,) = _figure(6.5, 4.5)
-    for number, (name, (dense, sparse)) in enumerate(pairs.items()):
-        missing = []
+    figure, (axis,) = _figure(8.5, 4.5)
+    factors = list(dict.fromkeys(name for dense, _ in pairs.values() for name in dense.factors))
+    marks = {name: _MARKS[number % len(_MARKS)] for number, name in enumerate(factors)}
+    for number, (distribution, (dense, sparse)) in enumerate(pairs.items()):
+        colour, missing = f"C{number}", []
         for factor in (f for f in dense.factors if f in sparse.factors):
             gain = sparse.factors[factor]["completeness"] - dense.factors[factor]["completeness"]
             if math.isnan(gain):
                 missing.append(factor)
                 continue
-            kurtosis = dense.factors[factor]["kurtosis"]
-            axis.scatter([kurtosis], [gain], color=f"C{number}", s=18)
-            axis.annotate(
-                factor, (kurtosis, gain), fontsize=8, xytext=(5, 2), textcoords="offset points"
-            )
-        label = f"{name}, seeds: {len(dense.seeds)}"
+            kurtosis, mark = dense.factors[factor]["kurtosis"], marks[factor]
+            of_seeds = [
+                dict(zip(row.seeds, row.factors[factor]["completeness_of_seeds"], strict=True))
+                for row in (dense, sparse)
+            ]
+            each = [of_seeds[1][s] - of_seeds[0][s] for s in of_seeds[0] if s in of_seeds[1]]
+            axis.scatter([kurtosis] * len(each), each, color=colour, marker=mark, s=9, alpha=0.4)
+            axis.scatter([kurtosis], [gain], color=colour, marker=mark, s=42)
+        label = f"{distribution}, seeds: {len(dense.seeds)}"
         label += f"; not found: {', '.join(missing)}" if missing else ""
-        axis.scatter([], [], color=f"C{number}", label=label)
+        axis.scatter([], [], color=colour, label=label)
+    for factor, mark in marks.items():
+        axis.scatter([], [], color="#505050", marker=mark, label=factor)
     axis.axhline(0, color=_CONTROL, linewidth=0.8)
-    axis.margins(x=0.15)
+    axis.margins(x=0.1)
     axis.set_xlabel("excess kurtosis of the factor", fontsize=9)
-    axis.set_ylabel("completeness, sparse − dense", fontsize=9)
-    axis.legend(fontsize=8)
+    axis.set_ylabel("DCI completeness, sparse − dense", fontsize=9)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path)

@@ -13,6 +13,8 @@ from liax_jax.studies.seed_statistics import Statistic
 DENSE, SPARSE, RELEASED = "dense", "sparse", "sparse, released"
 # Trained for more steps.
 LONGER_DENSE = f"{DENSE}, longer"
+# More factors, whose effects on the picture overlap.
+SEVEN_DENSE = f"seven factors, {DENSE}"
 LONGER_SPARSE = ("λ₂ 0.01, longer", "λ₂ 0.03, longer")
 # Bases found afterwards: as the penalty of eq. 9 would, on frames; and on deviations by sparsity
 # and by variances alone.
@@ -96,7 +98,7 @@ def distribution_pairs(rows: Sequence[Row]) -> dict[str, tuple[Row, Row]]:
 
 
 def comparisons_table(rows: Mapping[str, Row]) -> str:
-    """Differences seed by seed, which are surer than those of the means."""
+    """Differences seed by seed."""
     lines = []
     for first, second, without in _COMPARED:
         if first not in rows or second not in rows:

@@ -43,20 +43,24 @@ class Row:
       seeds: of the cells.
       statistics: by name.
       factors: {factor: {"kurtosis", "r2", "completeness"}}, means over seeds; completeness over
-        those that found the factor, NaN where none did; empty without codes.
+        those that found the factor, NaN where none did; "completeness_of_seeds" is a list of each,
+        NaN where it didn't; empty without codes.
     """
 
     name: str
     settings: dict[str, Any]
     seeds: tuple[int, ...]
     statistics: dict[str, Statistic]
-    factors: dict[str, dict[str, float]]
+    factors: dict[str, dict[str, Any]]
 
     def to_json(self) -> dict[str, Any]:
         """As plain numbers, lists and dictionaries, statistics at the top; None for NaN."""
         content = dataclasses.asdict(self)
         for about in content["factors"].values():
-            about |= {name: None for name, value in about.items() if math.isnan(value)}
+            of_seeds = about["completeness_of_seeds"]
+            about["completeness_of_seeds"] = [None if math.isnan(v) else v for v in of_seeds]
+            if math.isnan(about["completeness"]):
+                about["completeness"] = None
         return content | content.pop("statistics")
 
 
@@ -148,7 +152,7 @@ def _row(
         [p["mean"] for p in pooled], [p["copy_source"] for p in pooled]
     )
     statistics["minutes"] = over_seeds([r["seconds"]["training"] / 60 for r in trained])
-    factors: dict[str, dict[str, float]] = {}
+    factors: dict[str, dict[str, Any]] = {}
     if all("readability" in r for r in results):
         statistics |= _scores(results)
         for measure in SPARSITY:
@@ -245,18 +249,21 @@ def _matrix(cell: Cell, root: Path, criterion: str) -> np.ndarray:
     return np.array(result["rotated"][criterion]["matrix"])
 
 
-def _factors(readabilities: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
+def _factors(readabilities: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
     for j, name in enumerate(readabilities[0]["factors"]):
-        of_found = [
+        of_seeds = [
             completeness(np.array(r["importance"]["ridge"])[:, [j]])
-            for r in readabilities
             if r["factors"][name]["r2"]["ridge"] >= FOUND_R2
+            else math.nan
+            for r in readabilities
         ]
+        of_found = [value for value in of_seeds if not math.isnan(value)]
         about = [r["factors"][name] for r in readabilities]
         found[name] = {
             "kurtosis": float(np.mean([a["excess_kurtosis"] for a in about])),
             "r2": float(np.mean([a["r2"]["ridge"] for a in about])),
             "completeness": float(np.mean(of_found)) if of_found else math.nan,
+            "completeness_of_seeds": of_seeds,
         }
     return found

@@ -97,8 +97,9 @@ def remedies_table(
     A score of at least 0.5 is in bold, if all factors are found and no more than 0.5 dB are lost.
 
     Args:
-      dense: what PSNR is compared to, seed by seed: the one that was trained for as many steps.
-      rows: as trained, of people that move as the dense ones do.
+      dense: what PSNR is compared to, seed by seed: the one that was trained for as many steps, of
+        people that move alike.
+      rows: as trained; those without such a dense one are left out.
       axes: of each row's codes, by form (`axes_afterwards`).
     """
     header = (
@@ -116,9 +117,9 @@ def remedies_table(
         "turned, ℓ1 of deviations (control)",
     )
     lines = []
-    by_steps = {row.settings["steps"]: row for row in dense}
+    baselines = {_what_is_learnt(row): row for row in dense}
     for row in rows:
-        baseline = by_steps.get(row.settings["steps"])
+        baseline = baselines.get(_what_is_learnt(row))
         if baseline is None or row.name not in axes:
             continue
         lost, found = paired(row, baseline, "pooled_psnr"), row.statistics["found"]
@@ -147,3 +148,8 @@ def remedies_table(
         ]
         lines.append([row.name, str(len(row.seeds)), *about, *bold, *matched])
     return table(header, lines)
+
+
+def _what_is_learnt(row: Row) -> tuple[int, str, tuple[str, ...]]:
+    settings = row.settings
+    return settings["steps"], settings["distribution"], tuple(settings["moving"])

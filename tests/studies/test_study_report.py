@@ -220,25 +220,32 @@ def test_every_setting_is_held_against_the_aims(constructed):
     assert len(remedies_table([], rows, axes).splitlines()) == 2
 
 
-def test_a_setting_is_held_against_the_dense_one_trained_as_long(constructed):
+def test_a_setting_is_held_against_the_dense_one_that_learns_the_same(constructed):
     study, root = constructed
     results = study.results(root)
     dense, _, sparse = make_rows(study, results, root)
     axes = axes_by_row(study, results, root)
 
-    def trained(row, name, times, gain):
+    def trained(row, name, times, gain, **others):
         axes[name] = axes[row.name]
         psnr = over_seeds([value + gain for value in dense.statistics["pooled_psnr"].values])
-        settings = row.settings | {"steps": times * row.settings["steps"]}
+        settings = row.settings | {"steps": times * row.settings["steps"]} | others
         statistics = row.statistics | {"pooled_psnr": psnr}
         return dataclasses.replace(row, name=name, settings=settings, statistics=statistics)
 
     longer = trained(dense, "dense, longer", 3, 2.0)
-    rows = [trained(sparse, "sparse, longer", 3, 1.8), trained(sparse, "other", 2, 0.0)]
-    _, _, *lines = remedies_table([dense, longer], rows, axes).splitlines()
+    seven = {"moving": ["yaw", "roll"]}
+    more = trained(dense, "more, dense", 1, -3.0, **seven)
+    rows = [
+        trained(sparse, "sparse, longer", 3, 1.8),
+        trained(sparse, "other", 2, 0.0),
+        trained(sparse, "more, sparse", 1, -3.4, **seven),
+        trained(sparse, "gaussian", 1, 0.0, distribution="gaussian"),
+    ]
+    _, _, *lines = remedies_table([dense, longer, more], rows, axes).splitlines()
     cells = [line.strip("| ").split(" | ") for line in lines]
-    assert [line[0] for line in cells] == ["sparse, longer"]
-    assert cells[0][2] == "-0.20 [-0.20, -0.20]"
+    assert [line[0] for line in cells] == ["sparse, longer", "more, sparse"]
+    assert [line[2] for line in cells] == ["-0.20 [-0.20, -0.20]", "-0.40 [-0.40, -0.40]"]
 
 
 def test_an_interval_that_crosses_the_aim_is_told(constructed):
@@ -299,7 +306,10 @@ def test_factors_that_are_not_found_have_no_completeness(constructed):
     dense = make_rows(study, results, root)[0]
     assert math.isnan(dense.factors["jaw"]["completeness"])
     assert dense.factors["yaw"]["completeness"] == pytest.approx(1)
-    assert dense.to_json()["factors"]["jaw"]["completeness"] is None
+    told = dense.to_json()["factors"]
+    assert told["jaw"]["completeness"] is None
+    assert told["jaw"]["completeness_of_seeds"] == [None, None, None]
+    assert told["yaw"]["completeness_of_seeds"] == pytest.approx([1, 1, 1])
 
 
 def test_the_page_is_renewed_between_its_marks(tmp_path):
@@ -359,6 +369,7 @@ def test_pages_in_the_repository_have_the_marks(name, constructed, tmp_path, req
                 "coefficients",
                 "loadings",
                 "kurtosis",
+                "rows_turned",
                 "examples",
                 "tradeoff",
             )
