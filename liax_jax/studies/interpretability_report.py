@@ -18,6 +18,7 @@ from liax_jax.studies.document import (
     write_json,
 )
 from liax_jax.studies.readability_tables import (
+    AIMED_AT,
     COLUMNS,
     DENSE,
     KEYS,
@@ -54,7 +55,10 @@ def write_interpretability(
     require_matplotlib()
     rows = make_rows(study, results, root)
     by_name = {row.name: row for row in rows}
-    targets = readability_targets(by_name.get(SPARSE), by_name.get(DENSE))
+    targets = {
+        name: readability_targets(by_name.get(sparse), by_name.get(dense))
+        for name, (sparse, dense) in AIMED_AT.items()
+    }
     trained = [row for row in rows if row.settings["rotation"] is None]
     alike = [row for row in trained if _moves_alike(row, study)]
     axes = axes_by_row(study, results, root)
@@ -69,7 +73,7 @@ def write_interpretability(
     about = origin(study, results)
     parts = {
         "provenance": provenance(about),
-        "targets": targets_table(targets),
+        **{name: targets_table(of_pair) for name, of_pair in targets.items()},
         "remedies": remedies_table(
             [by_name[n] for n in (DENSE, LONGER_DENSE, SEVEN_DENSE) if n in by_name], trained, axes
         ),
@@ -91,7 +95,7 @@ def write_interpretability(
             "origin": about,
             "keys": KEYS,
             "codes": KIND,
-            "targets": [target.to_json() for target in targets],
+            **{name: [target.to_json() for target in of] for name, of in targets.items()},
             "rows": [row.to_json() for row in rows],
             "axes": {
                 row: {name: dataclasses.asdict(statistic) for name, statistic in found.items()}

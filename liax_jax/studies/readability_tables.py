@@ -13,13 +13,15 @@ from liax_jax.studies.seed_statistics import Statistic
 DENSE, SPARSE, RELEASED = "dense", "sparse", "sparse, released"
 # Trained for more steps.
 LONGER_DENSE = f"{DENSE}, longer"
+LONGER_SPARSE = ("λ₂ 0.01, longer", "λ₂ 0.03, longer")
+# Pairs that are held against what was aimed at.
+AIMED_AT = {"targets": (SPARSE, DENSE), "targets_longer": (LONGER_SPARSE[-1], LONGER_DENSE)}
 # More factors, whose effects on the picture overlap.
 SEVEN_DENSE = f"seven factors, {DENSE}"
-LONGER_SPARSE = ("λ₂ 0.01, longer", "λ₂ 0.03, longer")
 # Bases found afterwards: as the penalty of eq. 9 would, on frames; and on deviations by sparsity
 # and by variances alone.
 OF_FRAMES, TURNED, PRINCIPAL = "rotated (l1 of frames)", "rotated (l1)", "rotated (pca)"
-# λ₂ was chosen on pilots with this seed.
+# λ₂ was chosen on pilots with this seed, and which longer rows to repeat on its cells.
 CHOSEN_ON = 0
 SETTINGS = {"lambda2": "λ₂", "vectors": "M", "steps": "steps"}
 COLUMNS = {
@@ -84,6 +86,7 @@ _COMPARED: tuple[tuple[str, str, Collection[int]], ...] = (
     (RELEASED, DENSE, ()),
     (RELEASED, SPARSE, ()),
     *((name, LONGER_DENSE, ()) for name in LONGER_SPARSE),
+    (LONGER_SPARSE[-1], LONGER_DENSE, (CHOSEN_ON,)),
 )
 
 
