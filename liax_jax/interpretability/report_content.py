@@ -47,12 +47,12 @@ class Report:
         return [finding.index for finding in by_use(self.findings) if finding.has_effect]
 
     def signed_name(self, index: int) -> str:
-        """ "yaw", or "−yaw" where a positive coefficient makes the motion negative."""
+        """ "yaw", or "-yaw" where a positive coefficient makes the motion negative."""
         reversed_ = self.findings[index].name.sign < 0 and self.names[index] != UNNAMED
-        return f"−{self.names[index]}" if reversed_ else self.names[index]
+        return f"-{self.names[index]}" if reversed_ else self.names[index]
 
     def label(self, index: int) -> str:
-        """ "7 −yaw"."""
+        """ "7 -yaw"."""
         return f"{index} {self.signed_name(index)}"
 
     def to_json(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_the_command_writes_a_report_that_stands_alone(model_folder, tmp_path, c
     lines = printed.splitlines()
     for line, (index, one) in zip(lines[1:5], by_use_of(content), strict=True):
         name, finding = one["name"], one["finding"]
-        assert re.sub("^−", "", line.split()[1]) == name and line.split()[0] == str(index)
+        assert line.split()[1].removeprefix("-") == name and line.split()[0] == str(index)
         assert float(line.split()[2]) == pytest.approx(one["confidence"], abs=0.006)
         assert float(line.split()[4]) == pytest.approx(finding["reach"], abs=0.006)
     found = content["naming_accuracy"]
