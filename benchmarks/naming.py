@@ -1,7 +1,7 @@
 """How often directions get the right name without labels.
 
   python -m benchmarks.naming [--resolutions 64,128] [--groups 6] [--portraits 8]
-  python -m benchmarks.naming --checkpoint MODEL [--portraits 8]
+  python -m benchmarks.naming --checkpoint MODEL [--checkpoint MODEL …] [--portraits 8]
 
 Without a checkpoint: drawn portraits of identities that nothing was tuned on, one factor changed at
 a time (both lids for a blink), named from groups of portraits as `liax interpret` does, and from
@@ -10,8 +10,11 @@ against the factor that it changes most. Prints the confusion tables.
 """
 
 import dataclasses
+import itertools
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import app, flags
@@ -24,19 +27,22 @@ from liax_jax.data.procedural import FACTORS, ONE_SIDED, ProceduralClips
 from liax_jax.faces.detection import open_detector
 from liax_jax.interpretability.canonical import find_face_frames
 from liax_jax.interpretability.direction_names import naming_accuracy
-from liax_jax.interpretability.factor_truth import confusion
+from liax_jax.interpretability.factor_truth import confusion, is_right
 from liax_jax.interpretability.lab import LabOptions, open_probe, run_lab
 from liax_jax.interpretability.motion_templates import BLINK, MOTIONS
 from liax_jax.interpretability.naming import name_motion
 from liax_jax.interpretability.picture_motion import SeenMotion, seen_motion
 from liax_jax.interpretability.probe_clips import open_probe_clips
+from liax_jax.studies.cells import RUN_NAME
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", "", "A model trained on drawn portraits.")
+_CHECKPOINTS = flags.DEFINE_multi_string("checkpoint", [], "A model trained on drawn portraits.")
 _RESOLUTIONS = flags.DEFINE_list("resolutions", ["64", "128"], "Of the drawn portraits.")
 _GROUPS = flags.DEFINE_integer("groups", 6, "Groups of identities.")
 _PORTRAITS = flags.DEFINE_integer("portraits", 8, "Identities that one name is read from.")
 _STEP = flags.DEFINE_float("step", 0.2, "Change of a factor, both ways, in normalised units.")
 _SEED = flags.DEFINE_integer("seed", 777000, "Seed of identities.")
+
+_CONFIDENCES = (0.0, 0.25, 0.5, 0.75, 1.01)
 
 CASES = {motion.name: (motion.name,) for motion in MOTIONS} | {
     BLINK.name: ("lid_left", "lid_right")
@@ -112,13 +118,38 @@ def on_model(checkpoint: str) -> dict:
     print(f"\n{found.right} of {found.with_effect} directions with an effect have the right name;")
     print(f"of those whose truth is clear, {found.clear_right} of {found.clear}")
     print_confusion(found.confusion)
-    return dataclasses.asdict(found)
+    about = {"step": animator.record.step, "vectors": animator.record.config.num_vectors}
+    by_confidence = [
+        {
+            "name": finding.name.name,
+            "confidence": round(finding.name.confidence, 3),
+            "right": is_right(finding.name.name, finding.truth, finding.name.sign),
+        }
+        for finding in findings
+        if finding.has_effect and finding.truth is not None and finding.truth.counted
+    ]
+    return about | dataclasses.asdict(found) | {"directions": by_confidence}
+
+
+def print_by_confidence(models: Iterable[dict[str, Any]]) -> None:
+    """Prints how many names are right, by how confident they are."""
+    directions = [direction for model in models for direction in model["directions"]]
+    for low, high in itertools.pairwise(_CONFIDENCES):
+        right = [d["right"] for d in directions if low <= d["confidence"] < high]
+        print(f"confidence {low:.2f} to {min(high, 1):.2f}: {sum(right)} of {len(right)} right")
 
 
 def main(_) -> None:
     figures = {"portraits": _PORTRAITS.value, "seed": _SEED.value}
-    if _CHECKPOINT.value:
-        report("naming_model", figures | on_model(_CHECKPOINT.value))
+    if _CHECKPOINTS.value:
+        # The last folder that says which: a cell's model is in CELL/run.
+        models = {
+            next(part for part in reversed(Path(path).parts) if part != RUN_NAME): path
+            for path in _CHECKPOINTS.value
+        }
+        found = {name: on_model(path) for name, path in models.items()}
+        print_by_confidence(found.values())
+        report("naming_model", figures | found)
         return
     figures |= {"groups": _GROUPS.value, "step": _STEP.value}
     for resolution in map(int, _RESOLUTIONS.value):
