@@ -107,7 +107,7 @@ def _directions_table(report: "Report") -> str:
     for index in report.order:
         finding, effect = report.findings[index], report.findings[index].effect
         motions = [(n, v) for n, v in list(finding.name.profile.items())[:3] if v]
-        name = html.escape(report.signed_name(index))
+        name = f'<span class="name">{html.escape(report.signed_name(index))}</span>'
         rows.append(
             (
                 f'<a href="#d{index}">{index}</a>',
