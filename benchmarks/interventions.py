@@ -88,23 +88,18 @@ def main(_) -> None:
     missing = [cell.name for cell in cells if not (cell.folder(root) / RESULT_NAME).exists()]
     if missing:
         raise app.UsageError(f"--root {root}: not trained there: {', '.join(missing)}")
-    found: dict[str, dict[str, dict[int, dict[str, float]]]] = {}
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
     jobs = [(cell, basis) for cell in cells for basis in BASES]
     for cell, basis in tqdm(jobs, unit="model"):
-        of_seeds = found.setdefault(cell.row, {}).setdefault(basis, {})
-        of_seeds[cell.seed] = effects_of(cell, root, basis)
+        found.setdefault((cell.row, basis), []).append(effects_of(cell, root, basis))
     rows, lines = {}, []
-    for row, bases in found.items():
-        for basis, of_seeds in bases.items():
-            statistics = {
-                name: over_seeds([values[name] for values in of_seeds.values()])
-                for name in MEASURES
-            }
-            rows[f"{row}, {basis}"] = {
-                name: dataclasses.asdict(statistic) for name, statistic in statistics.items()
-            }
-            texts = [shown(statistics[name], digits) for name, (_, digits) in MEASURES.items()]
-            lines.append([row, basis, str(len(of_seeds)), *texts])
+    for (row, basis), of_seeds in found.items():
+        statistics = {name: over_seeds([each[name] for each in of_seeds]) for name in MEASURES}
+        rows[f"{row}, {basis}"] = {
+            name: dataclasses.asdict(statistic) for name, statistic in statistics.items()
+        }
+        texts = [shown(statistics[name], digits) for name, (_, digits) in MEASURES.items()]
+        lines.append([row, basis, str(len(of_seeds)), *texts])
     print(table(("cells", "basis", "seeds", *(words for words, _ in MEASURES.values())), lines))
     report("interventions", {"portraits": LabOptions().subjects, "rows": rows})
 

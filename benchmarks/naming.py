@@ -26,7 +26,7 @@ from liax_jax.animation.streaming import FrameStream
 from liax_jax.data.procedural import FACTORS, ONE_SIDED, ProceduralClips
 from liax_jax.faces.detection import open_detector
 from liax_jax.interpretability.canonical import find_face_frames
-from liax_jax.interpretability.direction_names import naming_accuracy
+from liax_jax.interpretability.direction_names import naming_accuracy, with_a_factor
 from liax_jax.interpretability.factor_truth import confusion, is_right
 from liax_jax.interpretability.lab import LabOptions, open_probe, run_lab
 from liax_jax.interpretability.motion_templates import BLINK, MOTIONS
@@ -123,10 +123,9 @@ def on_model(checkpoint: str) -> dict:
         {
             "name": finding.name.name,
             "confidence": round(finding.name.confidence, 3),
-            "right": is_right(finding.name.name, finding.truth, finding.name.sign),
+            "right": is_right(finding.name.name, truth, finding.name.sign),
         }
-        for finding in findings
-        if finding.has_effect and finding.truth is not None and finding.truth.counted
+        for finding, truth in with_a_factor(findings)
     ]
     return about | dataclasses.asdict(found) | {"directions": by_confidence}
 
@@ -147,6 +146,8 @@ def main(_) -> None:
             next(part for part in reversed(Path(path).parts) if part != RUN_NAME): path
             for path in _CHECKPOINTS.value
         }
+        if len(models) < len(_CHECKPOINTS.value):
+            raise app.UsageError("two checkpoints are in folders of one name; rename one")
         found = {name: on_model(path) for name, path in models.items()}
         print_by_confidence(found.values())
         report("naming_model", figures | found)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 
 def has_matplotlib() -> bool:
+    """Whether figures can be drawn."""
     return importlib.util.find_spec("matplotlib") is not None
 
 

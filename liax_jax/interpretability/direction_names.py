@@ -113,7 +113,7 @@ class NamingAccuracy:
 def naming_accuracy(findings: Sequence[Finding]) -> NamingAccuracy | None:
     """Names against what the directions do to drawn portraits; None without the truth."""
     visible = [finding for finding in findings if finding.has_effect]
-    judged = [(f, f.truth) for f in visible if f.truth is not None and f.truth.counted]
+    judged = with_a_factor(findings)
     if all(finding.truth is None for finding in visible):
         return None
     right = [is_right(f.name.name, truth, f.name.sign) for f, truth in judged]
@@ -130,6 +130,15 @@ def naming_accuracy(findings: Sequence[Finding]) -> NamingAccuracy | None:
         ),
         purity=_mean_purity(judged),
     )
+
+
+def with_a_factor(findings: Sequence[Finding]) -> list[tuple[Finding, FactorChange]]:
+    """Those whose effect can be seen and that change some factor, and what they change."""
+    return [
+        (finding, finding.truth)
+        for finding in findings
+        if finding.has_effect and finding.truth is not None and finding.truth.counted
+    ]
 
 
 def _mean_purity(judged: Sequence[tuple[Finding, FactorChange]]) -> float | None:

@@ -121,8 +121,7 @@ def describe_cell(result: Mapping[str, Any]) -> str:
 def _moves_alike(row: Row, study: Study) -> bool:
     """Whether its people move as those of the first cell do, so that PSNR can be compared."""
     usual = study.cells[0].config.data.procedural
-    moving = list(usual.moving)
-    return (row.settings["distribution"], row.settings["moving"]) == (usual.distribution, moving)
+    return row.motion == (usual.distribution, tuple(usual.moving))
 
 
 def _lambda(row: Row) -> float:

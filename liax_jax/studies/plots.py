@@ -11,6 +11,7 @@ from PIL import Image
 from liax_jax.interpretability.codes import Codes
 from liax_jax.plotting import new_figure
 from liax_jax.studies.rows import Row
+from liax_jax.studies.seed_statistics import differences
 
 _VALUE, _CONTROL, _DPI = "#1f6fb4", "#b0b0b0", 110
 _MARKS = "os^DvPX"
@@ -262,11 +263,12 @@ def plot_kurtosis(path: Path, pairs: Mapping[str, tuple[Row, Row]]) -> None:
                 missing.append(factor)
                 continue
             kurtosis, mark = dense.factors[factor]["kurtosis"], marks[factor]
-            of_seeds = [
+            of_sparse, of_dense = (
                 dict(zip(row.seeds, row.factors[factor]["completeness_of_seeds"], strict=True))
-                for row in (dense, sparse)
-            ]
-            each = [of_seeds[1][s] - of_seeds[0][s] for s in of_seeds[0] if s in of_seeds[1]]
+                for row in (sparse, dense)
+            )
+            gains = differences(of_sparse, of_dense)
+            each = gains.values if gains else ()
             axis.scatter([kurtosis] * len(each), each, color=colour, marker=mark, s=9, alpha=0.4)
             axis.scatter([kurtosis], [gain], color=colour, marker=mark, s=42)
         label = f"{distribution}, seeds: {len(dense.seeds)}"

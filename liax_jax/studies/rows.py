@@ -53,15 +53,25 @@ class Row:
     statistics: dict[str, Statistic]
     factors: dict[str, dict[str, Any]]
 
+    @property
+    def motion(self) -> tuple[str, tuple[str, ...]]:
+        """How its people move: the factors' distribution, and which ones."""
+        return self.settings["distribution"], tuple(self.settings["moving"])
+
     def to_json(self) -> dict[str, Any]:
         """As plain numbers, lists and dictionaries, statistics at the top; None for NaN."""
         content = dataclasses.asdict(self)
-        for about in content["factors"].values():
-            of_seeds = about["completeness_of_seeds"]
-            about["completeness_of_seeds"] = [None if math.isnan(v) else v for v in of_seeds]
-            if math.isnan(about["completeness"]):
-                about["completeness"] = None
+        content["factors"] = _without_nan(content["factors"])
         return content | content.pop("statistics")
+
+
+def _without_nan(value: Any) -> Any:
+    """The same dictionaries and lists, with None for NaN."""
+    if isinstance(value, dict):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def make_rows(study: Study, results: Mapping[str, Result], root: Path) -> list[Row]:

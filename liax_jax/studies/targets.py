@@ -117,9 +117,9 @@ def remedies_table(
         "turned, ℓ1 of deviations (control)",
     )
     lines = []
-    baselines = {_what_is_learnt(row): row for row in dense}
+    baselines = {(row.settings["steps"], row.motion): row for row in dense}
     for row in rows:
-        baseline = baselines.get(_what_is_learnt(row))
+        baseline = baselines.get((row.settings["steps"], row.motion))
         if baseline is None or row.name not in axes:
             continue
         lost, found = paired(row, baseline, "pooled_psnr"), row.statistics["found"]
@@ -148,8 +148,3 @@ def remedies_table(
         ]
         lines.append([row.name, str(len(row.seeds)), *about, *bold, *matched])
     return table(header, lines)
-
-
-def _what_is_learnt(row: Row) -> tuple[int, str, tuple[str, ...]]:
-    settings = row.settings
-    return settings["steps"], settings["distribution"], tuple(settings["moving"])
