@@ -132,8 +132,13 @@ def _check_frames(args: argparse.Namespace, clips: "ClipSet", num_vectors: int) 
         )
 
 
-def read_codes(args: argparse.Namespace, checkpoints: list[Path]) -> list["Codes"]:
+def read_codes(
+    args: argparse.Namespace, checkpoints: list[Path], with_factors: bool = False
+) -> list["Codes"]:
     """The codes of models on the frames of --data, of the kind "frames".
+
+    Args:
+      with_factors: as of `extract_codes`.
 
     Raises:
       FileNotFoundError, ValueError: as of `open_probe_data`, or data that don't fit a model.
@@ -145,5 +150,7 @@ def read_codes(args: argparse.Namespace, checkpoints: list[Path]) -> list["Codes
         check_exists(path)
     for path in checkpoints:
         stream, clips = open_probe_data(args, path)
-        found.append(extract_codes(stream, clips, args.clips, args.frames, progress=True))
+        limits = args.clips, args.frames
+        codes = extract_codes(stream, clips, *limits, progress=True, with_factors=with_factors)
+        found.append(codes)
     return found

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     check_regressors(regressors)
     if set(regressors) - {"ridge"}:
         require_sklearn()
-    (codes,) = read_codes(args, [args.checkpoint])
+    (codes,) = read_codes(args, [args.checkpoint], with_factors=True)
     codes = codes.of_kind(args.codes)
     sparsity = measure_sparsity(codes.alpha, args.rotations, args.seed)
     scores = None
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     size = codes.alpha.shape[1]
     print(f"{len(codes.alpha)} frames, {size} vectors, {sparsity.num_moving} of them moving")
     print("\n".join(_sparsity_lines(sparsity)))
-    print(f"excess kurtosis of coefficients: median {float(sorted(kurtosis)[size // 2]):.2f}")
+    print(f"excess kurtosis of coefficients: median {statistics.median(kurtosis):.2f}")
     if scores:
         print("\n".join(_score_lines(scores)))
     else:

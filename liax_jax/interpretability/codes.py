@@ -118,6 +118,7 @@ def extract_codes(
     max_clips: int = 64,
     frames_per_clip: int = 32,
     progress: bool = False,
+    with_factors: bool = True,
 ) -> Codes:
     """The coefficients of frames spread evenly over clips that are spread over the set.
 
@@ -127,6 +128,7 @@ def extract_codes(
       stream: the model.
       clips: of the model's resolution; procedural ones bring their factors.
       max_clips, frames_per_clip: at most so many.
+      with_factors: whether the factors of procedural clips come along; all have to vary then.
 
     Raises:
       ValueError: clips of another resolution, or codes that can't be measured.
@@ -151,7 +153,7 @@ def extract_codes(
     clip = np.array([c for c, _ in read])
     identities = clip_identities(clips)
     number = {name: i for i, name in enumerate(dict.fromkeys(identities))}
-    known = getattr(clips, "factors", None)
+    known = getattr(clips, "factors", None) if with_factors else None
     factors = None
     if known is not None:
         values = {clip: known(clip) for clip in plan}
@@ -161,7 +163,7 @@ def extract_codes(
         clip=clip,
         group=np.array([number[identities[c]] for c in clip]),
         factors=factors,
-        factor_names=tuple(getattr(clips, "factor_names", ())),
+        factor_names=() if factors is None else tuple(getattr(clips, "factor_names", ())),
     )
 
 

@@ -22,12 +22,15 @@ class Contrast(NamedTuple):
       value: Y (n, M) → the contrast.
       slope: (Y, smoothing) → its derivative (n, M).
       has_corners: whether the value has corners, which `smoothing` rounds.
+      stiffness: Y → how much steeper than others each plane of two coefficients is, (M, M) > 0 and
+        symmetric, or 1. Descent takes as much shorter steps there.
       meaning: in words.
     """
 
     value: Callable[[np.ndarray], float]
     slope: Callable[[np.ndarray, float], np.ndarray]
     has_corners: bool
+    stiffness: Callable[[np.ndarray], np.ndarray | float]
     meaning: str
 
 
@@ -68,15 +71,29 @@ def _entropy_slope(y: np.ndarray, smoothing: float) -> np.ndarray:
     return (u + by_u) / sigma / y.size
 
 
+def _entropy_stiffness(y: np.ndarray) -> np.ndarray:
+    """Of log σᵢ + log σⱼ in their plane, σᵢ²/σⱼ² + σⱼ²/σᵢ² − 2, and 1 for what shape adds."""
+    power = y.var(0)
+    ratio = power[:, None] / power
+    return ratio + ratio.T - 1
+
+
+def _evenly(y: np.ndarray) -> float:
+    return 1.0
+
+
 CONTRASTS: dict[str, Contrast] = {
-    "l1": Contrast(_l1, _l1_slope, True, "mean |α|, as the training penalty has it (eq. 9)"),
+    "l1": Contrast(
+        _l1, _l1_slope, True, _evenly, "mean |α|, as the training penalty has it (eq. 9)"
+    ),
     "varimax": Contrast(
-        _varimax, _varimax_slope, False, "minus the variance of α², mean over coefficients"
+        _varimax, _varimax_slope, False, _evenly, "minus the variance of α², mean over coefficients"
     ),
     "ica": Contrast(
         _entropy,
         _entropy_slope,
         False,
+        _entropy_stiffness,
         "approximate entropy, mean over coefficients: their mutual information up to a constant",
     ),
 }

@@ -47,7 +47,7 @@ _SHOWN_SIDE = 128
 # Of a face's place in the settings, in fractions of the picture's side.
 _PLACE_DIGITS = 3
 # Changes when findings of an earlier version can't be used any more.
-_VERSION = 2
+_VERSION = 3
 _FLAGS = {"subjects": "--portraits", "max_clips": "--clips", "frames_per_clip": "--frames"}
 
 
@@ -178,7 +178,7 @@ def open_probe(
     if len(clips) == 0:
         raise LabError("there are no clips to look at; name data with at least one")
     limits = options.max_clips, options.frames_per_clip
-    codes = extract_codes(stream, clips, *limits, progress=progress)
+    codes = extract_codes(stream, clips, *limits, progress=progress, with_factors=False)
     deviations = codes.of_kind("deviations").alpha
     planned = distinct_frames(clips.lengths, *limits)
     # A video may have fewer frames than its header promised: then its last ones are missing.

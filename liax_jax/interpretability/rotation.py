@@ -87,12 +87,14 @@ def find_rotation(
         # In the order and with the signs that were drawn: a control isn't to be tidied.
         matrix = random_rotation(alpha.shape[1], rng)
         return Rotation(criterion, matrix, before, float(np.abs(alpha @ matrix).mean()))
-    axes, moving = _principal_axes(alpha)
+    # Entropy doesn't see where codes rest, and what only rests somewhere is still.
+    seen = alpha - alpha.mean(0) if criterion == "ica" else alpha
+    axes, moving = _principal_axes(seen)
     matrix = axes.copy()
     starts: tuple[Start, ...] = ()
     if criterion != "pca":
         # Within the space that the codes move in; what is still stays apart, after it.
-        turned = alpha @ axes[:, :moving]
+        turned = seen @ axes[:, :moving]
         inner, starts = _minimise(turned, axes[:, :moving], criterion, restarts, rng)
         matrix[:, :moving] = axes[:, :moving] @ inner
     matrix = _tidied(alpha, matrix)
@@ -102,7 +104,11 @@ def find_rotation(
 def descend(
     codes: np.ndarray, start: np.ndarray, contrast: Contrast
 ) -> tuple[np.ndarray, list[float]]:
-    """Steepest descent on O(M) with backtracking; a step that raises the contrast is not taken.
+    """Descent on O(M) with backtracking; a step that raises the contrast is not taken.
+
+    It goes down the slope, each plane's part divided by the plane's `Contrast.stiffness`: entropy
+    is so much steeper in planes of a large and a hardly moving coefficient that steps small enough
+    for these would move nothing else.
 
     Args:
       codes: (n, M).
@@ -118,7 +124,7 @@ def descend(
         step: float | None = None
         for _ in range(_MAX_STEPS):
             slope = rotation.T @ (codes.T @ contrast.slope(codes @ rotation, smoothing * scale))
-            turn = slope - slope.T
+            turn = (slope - slope.T) / contrast.stiffness(codes @ rotation)
             size = float(np.linalg.norm(turn))
             if size == 0:
                 break
@@ -171,8 +177,7 @@ def _minimise(
         starts.insert(0, ("as it was", axes.T))
     starts += [(f"random {i + 1}", random_rotation(size, rng)) for i in range(restarts)]
     if criterion == "l1":
-        independent, _ = _best([("", np.eye(size))], codes, CONTRASTS["ica"], descend)
-        starts.append(("ica", independent))
+        starts.append(("ica", find_rotation(codes, "ica", restarts=0).matrix))
     return _best(starts, codes, CONTRASTS[criterion], _descend_l1 if criterion == "l1" else descend)
 
 

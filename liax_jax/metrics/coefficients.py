@@ -29,7 +29,9 @@ def effective_vectors(alpha: jax.Array) -> jax.Array:
 def hoyer(alpha: jax.Array) -> jax.Array:
     """Hoyer's measure (2004), (√M − |α|₁ / |α|₂) / (√M − 1): (b, M) → (b,).
 
-    0 = all equal, 1 = one active; M is at least 2.
+    0 = all equal, 1 = one active, as where there is a single one.
     """
+    if alpha.shape[-1] == 1:
+        return jnp.ones(alpha.shape[:-1], alpha.dtype)
     root = alpha.shape[-1] ** 0.5
     return (root - jnp.sqrt(effective_vectors(alpha))) / (root - 1)

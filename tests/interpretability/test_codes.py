@@ -91,6 +91,15 @@ def test_codes_of_drawn_portraits_are_those_of_their_frames(stream):
     np.testing.assert_allclose(codes.alpha[3:], expected, rtol=1e-4, atol=1e-4)
 
 
+def test_factors_that_are_still_stop_only_what_uses_them(stream):
+    clips = ProceduralClips(32, 1, 9, seed=777_000, distribution="resting")
+    assert np.ptp(clips.factors(0)[:, clips.factor_names.index("pitch")]) == 0
+    with pytest.raises(ValueError, match="pitch is the same in every frame"):
+        extract_codes(stream, clips)
+    codes = extract_codes(stream, clips, with_factors=False)
+    assert codes.factors is None and codes.factor_names == () and len(codes.alpha) == 9
+
+
 def test_another_resolution_is_named(stream):
     with pytest.raises(ValueError, match="reads pictures of 32 pixels and the data have 64"):
         extract_codes(stream, ProceduralClips(64, 2, 4))

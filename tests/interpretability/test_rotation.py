@@ -113,6 +113,28 @@ def test_still_coefficients_stay_apart():
     np.testing.assert_allclose(found.matrix.T @ found.matrix, np.eye(SIZE + 3), atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [0.03, 0.001])
+def test_ica_isnt_held_up_by_coefficients_that_hardly_move(size):
+    rng = np.random.default_rng(0)
+    sources = rng.laplace(size=(800, SIZE)) * ([1] * (SIZE - 2) + [size, size])
+    mixing = random_rotation(SIZE, rng)
+    found = find_rotation(sources @ mixing.T, "ica", restarts=2)
+    assert agreement(mixing, found.matrix) > 0.98
+    # Every descent ends at the same place, and none ran out of steps.
+    lasts = [start.values[-1] for start in found.starts]
+    np.testing.assert_allclose(lasts, CONTRASTS["ica"].value(sources), atol=0.005)
+    assert max(len(start.values) for start in found.starts) < 100
+
+
+def test_ica_leaves_what_only_rests_somewhere_alone():
+    _, mixing, codes = mixed("laplacian")
+    wide = np.concatenate([codes, np.full((len(codes), 1), 7.0)], 1)
+    found = find_rotation(wide, "ica", restarts=0).matrix
+    # Ordered by use, the constant comes first.
+    np.testing.assert_allclose(np.abs(found[:, 0]), [0] * SIZE + [1], atol=1e-9)
+    assert agreement(mixing, found[:SIZE, 1:]) > 0.98
+
+
 def test_principal_axes_and_random_ones():
     _, _, codes = mixed("laplacian")
     turned = codes @ find_rotation(codes, "pca").matrix

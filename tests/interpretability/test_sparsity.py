@@ -12,6 +12,7 @@ def test_hoyer_of_known_codes():
     codes = jnp.array([[0.0, 3.0, 0.0, 0.0], [-1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0]])
     expected = [1.0, 0.0, 2 - np.sqrt(2)]
     np.testing.assert_allclose(hoyer(codes), expected, atol=1e-6)
+    np.testing.assert_array_equal(hoyer(jnp.array([[0.5], [0.0]])), [1, 1])
 
 
 def test_one_vector_a_frame_is_sparse_and_scale_does_not_matter():
