@@ -5,10 +5,12 @@
 Each model as it was trained; turned to the axes of least ℓ1 of deviations, which the study finds on
 other people; and in a random basis. A model draws the same pictures in all of them: only what one
 coefficient does alone differs. Findings are kept beside the cells, so that a run that was stopped
-goes on. Prints a line for each row and basis, of means over seeds.
+goes on; --restart begins afresh. Prints a line for each row and basis, of means over seeds: shares
+and agreement are means over directions by use, names are counted.
 """
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +40,10 @@ _ROWS = flags.DEFINE_multi_string(
     ["dense", "sparse", "dense, longer", "λ₂ 0.01, longer", "λ₂ 0.03, longer"],
     "Of the study; give the flag once for each.",
 )
+_RESTART = flags.DEFINE_bool("restart", False, "Measure anew what was measured before.")
 
 BASES = ("as trained", "turned", "random")
+_FINDINGS_NAME = "interventions"
 MEASURES = {
     "with_effect": ("directions with an effect", 1),
     "purity": ("share of a change that one factor makes", 2),
@@ -63,7 +67,7 @@ def effects_of(cell: Cell, root: Path, basis: str) -> dict[str, float]:
     animator = Animator.create(model.record, model.params)
     clips = open_probe_clips(folder / RUN_NAME, animator.resolution)
     probe = open_probe(FrameStream(animator), clips, LabOptions(), open_detector(), progress=False)
-    place = folder / "interventions" / basis
+    place = folder / _FINDINGS_NAME / basis
     findings = run_lab(animator, clips, probe, place, progress=False)
     found = naming_accuracy(findings)
     if found is None or found.purity is None:
@@ -88,6 +92,9 @@ def main(_) -> None:
     missing = [cell.name for cell in cells if not (cell.folder(root) / RESULT_NAME).exists()]
     if missing:
         raise app.UsageError(f"--root {root}: not trained there: {', '.join(missing)}")
+    if _RESTART.value:
+        for cell in cells:
+            shutil.rmtree(cell.folder(root) / _FINDINGS_NAME, ignore_errors=True)
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     jobs = [(cell, basis) for cell in cells for basis in BASES]
     for cell, basis in tqdm(jobs, unit="model"):

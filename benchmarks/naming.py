@@ -1,6 +1,6 @@
 """How often directions get the right name without labels.
 
-  python -m benchmarks.naming [--resolutions 64,128] [--groups 6] [--portraits 8]
+  python -m benchmarks.naming [--resolutions 64,128] [--groups 6] [--portraits 8] [--greyscale]
   python -m benchmarks.naming --checkpoint MODEL [--checkpoint MODEL …] [--portraits 8]
 
 Without a checkpoint: drawn portraits of identities that nothing was tuned on, one factor changed at
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from absl import app, flags
 from tqdm import tqdm
@@ -40,6 +41,7 @@ _RESOLUTIONS = flags.DEFINE_list("resolutions", ["64", "128"], "Of the drawn por
 _GROUPS = flags.DEFINE_integer("groups", 6, "Groups of identities.")
 _PORTRAITS = flags.DEFINE_integer("portraits", 8, "Identities that one name is read from.")
 _STEP = flags.DEFINE_float("step", 0.2, "Change of a factor, both ways, in normalised units.")
+_GREYSCALE = flags.DEFINE_bool("greyscale", False, "Draw the portraits without colour.")
 _SEED = flags.DEFINE_integer("seed", 777000, "Seed of identities.")
 
 _CONFIDENCES = (0.0, 0.25, 0.5, 0.75, 1.01)
@@ -62,17 +64,22 @@ def factor_step(case: str, step: float) -> tuple[np.ndarray, np.ndarray]:
 def changes_of(clips: ProceduralClips, step: float) -> dict[str, list[SeenMotion]]:
     """What is seen to move in each clip's portrait, for each of CASES."""
     rest = np.zeros(len(FACTORS), np.float32)
-    pictures = [clips.frame_at(clip, rest) for clip in range(len(clips))]
+    pictures = [_drawn(clips, clip, rest) for clip in range(len(clips))]
     frames, _ = find_face_frames(pictures, open_detector())
     return {
         case: [
-            seen_motion(
-                *(clips.frame_at(clip, values) for values in factor_step(case, step)), frame
-            )
+            seen_motion(*(_drawn(clips, clip, values) for values in factor_step(case, step)), frame)
             for clip, frame in enumerate(frames)
         ]
         for case in CASES
     }
+
+
+def _drawn(clips: ProceduralClips, clip: int, factors: np.ndarray) -> np.ndarray:
+    picture = clips.frame_at(clip, factors)
+    if _GREYSCALE.value:
+        picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return picture
 
 
 def on_drawn_portraits(resolution: int) -> dict:
@@ -155,7 +162,7 @@ def main(_) -> None:
     figures |= {"groups": _GROUPS.value, "step": _STEP.value}
     for resolution in map(int, _RESOLUTIONS.value):
         figures[f"{resolution} px"] = on_drawn_portraits(resolution)
-    report("naming", figures)
+    report("naming_greyscale" if _GREYSCALE.value else "naming", figures)
 
 
 if __name__ == "__main__":

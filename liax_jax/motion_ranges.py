@@ -14,7 +14,9 @@ from liax_jax.probe_frames import spread
 MAX_CLIPS, FRAMES_PER_CLIP = 48, 16
 # Of all pairs of frames of one clip, so many per cent differ by less along a direction.
 WITHIN_PERCENT = 98.0
-_SMALLEST_RANGE = 0.05
+# A direction that hardly moves has this share of the range of the one that moves most, and where
+# none moves, this.
+_LEAST_SHARE, _WITHOUT_MOTION = 0.01, 0.05
 _MAX_FRAMES = 256  # of a clip, for pairs
 
 
@@ -36,7 +38,9 @@ def coefficients_of_clips(
 
 
 def useful_ranges(coefficients: list[np.ndarray]) -> np.ndarray:
-    """(M,): how far each direction moves between frames of one clip, for 98 % of their pairs.
+    """(M,) > 0: how far each direction moves between frames of one clip, for 98 % of their pairs.
+
+    At least a hundredth of the largest, so that a still direction has a range too.
 
     Args:
       coefficients: one array (t, M) a clip; of more than 256 frames of one, 256 spread over it
@@ -54,15 +58,19 @@ def useful_ranges(coefficients: list[np.ndarray]) -> np.ndarray:
         )
         for i in range(few[0].shape[1])
     ]
-    return np.maximum(reach, _SMALLEST_RANGE)
+    return np.maximum(reach, _LEAST_SHARE * max(reach) or _WITHOUT_MOTION)
+
+
+def rounded(reach: float) -> float:
+    """To three digits: the coefficients of one model go to 0.002 where another's go to 3."""
+    return float(f"{reach:.3g}")
 
 
 def card_with_ranges(card: DirectionCard, reach: np.ndarray) -> DirectionCard:
     """The card with a measured range, ± `reach` (M,), for every direction that nobody has named."""
     named = {d.index: d for d in card.named}
     measured = (
-        named.get(i)
-        or Direction(i, default_name(i), low=-round(float(r), 3), high=round(float(r), 3))
+        named.get(i) or Direction(i, default_name(i), low=-rounded(r), high=rounded(r))
         for i, r in enumerate(reach)
     )
     return DirectionCard(card.num_vectors, tuple(measured))

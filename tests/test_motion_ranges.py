@@ -25,7 +25,11 @@ def test_what_differs_between_clips_does_not_widen_the_range():
     ]
     reach = useful_ranges(clips)
     # |a − b| of two uniform numbers on [-1, 1] stays below 2 − 2√0.02 in 98 % of cases.
-    np.testing.assert_allclose(reach, [0.05, 2 - 2 * np.sqrt(0.02), 0.05], atol=0.02)
+    assert reach[1] == pytest.approx(2 - 2 * np.sqrt(0.02), abs=0.02)
+    np.testing.assert_allclose(reach[[0, 2]], reach[1] / 100)
+    # Whatever the scale of a model's coefficients.
+    np.testing.assert_allclose(useful_ranges([clip / 1000 for clip in clips]), reach / 1000)
+    np.testing.assert_array_equal(useful_ranges([np.ones((3, 2))]), [0.05, 0.05])
 
 
 def test_all_pairs_of_short_clips_count_and_of_long_ones_few_at_a_time():
@@ -89,6 +93,11 @@ def test_a_broken_card_is_an_error_and_stays(tmp_path):
     with pytest.raises(DirectionError, match="is not a direction card"):
         write_card(tmp_path, np.ones(3))
     assert (tmp_path / "directions.json").read_text() == "{}"
+
+
+def test_small_ranges_keep_their_digits():
+    card = card_with_ranges(DirectionCard(2), np.array([0.0012345, 2.3456]))
+    assert [(d.low, d.high) for d in card.directions] == [(-0.00123, 0.00123), (-2.35, 2.35)]
 
 
 def test_a_card_without_names_describes_by_index():

@@ -141,7 +141,7 @@ def _lines(report: "Report") -> list[str]:
         name = report.signed_name(index) if finding.has_effect else "no effect"
         lines.append(
             f"{index:4d} {name:14} {finding.name.confidence:10.2f} "
-            f"{finding.effect.reach_db:9.1f} {finding.reach:7.2f}"
+            f"{finding.effect.reach_db:9.1f} {finding.reach:7.3g}"
         )
     if report.accuracy:
         found = report.accuracy

@@ -111,13 +111,15 @@ def from_canonical(
 ) -> np.ndarray:
     """The reverse: a canonical field (SIDE, SIDE) on a picture of `side` pixels, (side, side).
 
+    Below the window, where only the body is, the field's last row goes on.
+
     Args:
-      outside: the value where the window doesn't reach.
+      outside: the value where the window doesn't reach at its sides and above.
     """
     place = (np.arange(side, dtype=np.float32) + 0.5) / side
     columns = ((place - frame.eyes_x) / frame.unit - LEFT) * (SIDE - 1) / (RIGHT - LEFT)
     rows = ((place - frame.eyes_y) / frame.unit - TOP) * (SIDE - 1) / (BOTTOM - TOP)
-    columns, rows = np.meshgrid(columns, rows)
+    columns, rows = np.meshgrid(columns, np.minimum(rows, SIDE - 1))
     sampled: np.ndarray = cv2.remap(
         np.asarray(field, np.float32), columns, rows, cv2.INTER_LINEAR, borderValue=outside
     )
@@ -135,8 +137,8 @@ def find_face_frames(
     """Where the face is in each of several portraits that are framed alike.
 
     The largest face of each picture counts. A picture without one, or with one far from where it
-    is in the others, is given the median place of the others; where few show a face, all are given
-    `STATED_FRAME`, with a warning.
+    is in the others, is given the median place of the others; where few show a face in such a
+    place, all are given `STATED_FRAME`, with a warning.
 
     Args:
       pictures: (h, h, 3) uint8 each.
@@ -151,18 +153,19 @@ def find_face_frames(
         largest = max(boxes, key=lambda box: box.width, default=None)
         found.append(FaceFrame.of_box(largest, picture.shape[0]) if largest else None)
     table = np.array([dataclasses.astuple(frame) for frame in found if frame])
-    if len(table) < max(1, _MIN_FOUND * len(pictures)):
+    middle = FaceFrame(*np.median(table, axis=0).tolist()) if len(table) else STATED_FRAME
+    kept = [frame if frame and _alike(frame, middle) else None for frame in found]
+    alike = sum(frame is not None for frame in kept)
+    if alike < max(1, _MIN_FOUND * len(pictures)):
         logger.warning(
-            "found a face in %d of %d portraits, so all are taken to be framed as `liax prepare` "
-            "does; names are wrong where they aren't. Find more with --face-model, or prepare the "
-            "clips",
-            len(table),
+            "found faces alike in place and size in %d of %d portraits, so all are taken to be "
+            "framed as `liax prepare` does; names are wrong where they aren't. Find more with "
+            "--face-model, or prepare the clips",
+            alike,
             len(pictures),
         )
         return [STATED_FRAME] * len(pictures), 0
-    middle = FaceFrame(*np.median(table, axis=0).tolist())
-    kept = [frame if frame and _alike(frame, middle) else None for frame in found]
-    return [frame or middle for frame in kept], sum(frame is not None for frame in kept)
+    return [frame or middle for frame in kept], alike
 
 
 def _alike(frame: FaceFrame, other: FaceFrame) -> bool:

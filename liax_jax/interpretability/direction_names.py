@@ -10,6 +10,7 @@ from liax_jax.interpretability.factor_truth import FactorChange, confusion, is_r
 from liax_jax.interpretability.lab import Finding, LabError, write_text
 from liax_jax.interpretability.motion_templates import BY_NAME
 from liax_jax.interpretability.naming import UNNAMED, Name, meaning, numbered
+from liax_jax.motion_ranges import rounded
 
 
 def by_use(findings: Sequence[Finding]) -> list[Finding]:
@@ -29,7 +30,7 @@ def direction_card(findings: Sequence[Finding]) -> DirectionCard:
     names = unique_names(findings)
     directions = []
     for finding in findings:
-        reach = round(finding.reach, 3)
+        reach = rounded(finding.reach)
         index, name = finding.index, names[finding.index]
         if name == UNNAMED:
             directions.append(Direction(index, default_name(index), low=-reach, high=reach))

@@ -73,8 +73,14 @@ class FactorChange:
 
     @property
     def purity(self) -> float:
-        """The most important factor's share of all importance: 1 where nothing else changes."""
-        values = self.importance.values()
+        """The most important factor's share of all importance: 1 where nothing else changes.
+
+        Lids that close alike are one.
+        """
+        importance = dict(self.importance)
+        if BLINK.name in self.counted:
+            importance[BLINK.name] = sum(importance.pop(name) for name in _LIDS)
+        values = importance.values()
         return max(values, default=0.0) / max(sum(values), np.finfo(float).tiny)
 
     @property

@@ -101,7 +101,7 @@ def _caption(label: str, finding: Finding, side: int) -> np.ndarray:
 
     picture = Image.new("RGB", (150, side), BACKGROUND)
     draw = ImageDraw.Draw(picture)
-    lines = (label, f"reach ±{finding.reach:.2f}", f"{finding.effect.reach_db:.1f} dB")
+    lines = (label, f"reach ±{finding.reach:.3g}", f"{finding.effect.reach_db:.1f} dB")
     for row, line in enumerate(lines):
         draw.text((6, 8 + 20 * row), line, fill=TEXT_COLOR, font=ImageFont.load_default(13))
     return np.asarray(picture)

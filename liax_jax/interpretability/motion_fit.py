@@ -24,11 +24,13 @@ class MotionFit:
       amounts: (K,) how much of each, as a share of its full range.
       shares: (K,) in [0, 1]: by how much of the flow's energy in the motion's region the fit gets
         worse without it. Small where the motion only mends what others leave over.
+      shares_of_all: (K,) in [0, 1]: likewise of all of the flow's energy.
       explained: share of the flow's energy that the sum explains.
     """
 
     amounts: np.ndarray
     shares: np.ndarray
+    shares_of_all: np.ndarray
     explained: float
 
 
@@ -55,11 +57,12 @@ def fit_flow(flow: np.ndarray) -> MotionFit:
     rest = target - amounts @ fields
     # With rest r and this motion's part p, leaving it out makes the rest r + p.
     parts = amounts[:, None] * fields
-    worse = (regions * (np.square(rest + parts) - np.square(rest))).sum(1)
+    worse = np.square(rest + parts) - np.square(rest)
     energy = np.maximum(regions @ np.square(target), 1e-12)
     total = max(float(np.square(target).sum()), 1e-12)
     explained = 1 - float(np.square(rest).sum()) / total
-    return MotionFit(amounts, np.clip(worse / energy, 0, 1), max(explained, 0.0))
+    shares = np.clip((regions * worse).sum(1) / energy, 0, 1)
+    return MotionFit(amounts, shares, np.clip(worse.sum(1) / total, 0, 1), max(explained, 0.0))
 
 
 def head_motion(flow: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from liax_jax.interpretability.motion_templates import (
     BY_NAME,
     FLOW_MOTIONS,
     HEAD_MOTIONS,
-    MOTIONS,
 )
 from liax_jax.interpretability.picture_motion import SeenMotion
 
@@ -22,6 +21,9 @@ UNNAMED = "unnamed"
 # leave over …
 MIN_HEAD_SHARE = 0.04
 MIN_PART_SHARE = 0.12
+# A part has to explain so much of all that moves, too: what a head's motion leaves over at the chin
+# is a large share of the small range of a jaw, and next to nothing of the flow.
+MIN_PART_OF_ALL = 0.1
 # … and a lid, if it closes by so much of the eye, and so much of the eye's change isn't the head's
 # motion. All motions together have to explain so much of the flow, unless a lid gives the name.
 MIN_CLOSING = 0.1
@@ -104,28 +106,35 @@ def name_motion(seen: Sequence[SeenMotion]) -> Name:
 def motion_amounts(fit: MotionFit, closing: np.ndarray, eye_change: np.ndarray) -> dict[str, float]:
     """Signed amount of every motion as a share of its full range, 0 where it doesn't count."""
     amounts = {
-        motion.name: float(amount) if share >= _least_share(motion.name) else 0.0
-        for motion, amount, share in zip(FLOW_MOTIONS, fit.amounts, fit.shares, strict=True)
+        motion.name: float(amount) if _counts(motion.name, share, of_all) else 0.0
+        for motion, amount, share, of_all in zip(
+            FLOW_MOTIONS, fit.amounts, fit.shares, fit.shares_of_all, strict=True
+        )
     }
     names = [motion.name for motion in FLOW_MOTIONS]
-    if fit.shares[names.index("gaze_x")] >= MIN_SIDEWAYS:
-        closing = np.zeros(2)  # lids move nothing sideways
+    sideways, upright = names.index("gaze_x"), names.index("gaze_y")
+    down = fit.amounts[upright] if fit.shares[upright] >= MIN_PART_SHARE else 0.0
+    if fit.shares[sideways] >= MIN_SIDEWAYS or down * sum(_closed(closing, eye_change)) < 0:
+        # Lids move nothing sideways, and one that closes goes down: this isn't the lids.
+        closing = np.zeros(2)
     # The lower edge of a closing lid moves as a gaze would.
     open_share = max(0.0, 1 - float(np.abs(closing).max()) / _GAZE_ENDS)
     for name in ("gaze_x", "gaze_y"):
         amounts[name] *= open_share
-    left, right = (
-        float(amount) if change >= MIN_EYE_CHANGE and abs(amount) >= MIN_CLOSING else 0.0
-        for amount, change in zip(closing, eye_change, strict=True)
-    )
-    # A lid that closes goes down: where the eye's pixels go the other way it isn't the lids.
-    if amounts["gaze_y"] * (left + right) < 0:
-        left = right = 0.0
+    left, right = _closed(closing, eye_change)
     amounts["lid_left"], amounts["lid_right"] = left, right
     if is_blink(left, right):
         amounts[BLINK.name] = (left + right) / 2
         amounts["lid_left"] = amounts["lid_right"] = 0.0
     return amounts
+
+
+def _closed(closing: np.ndarray, eye_change: np.ndarray) -> tuple[float, float]:
+    """How far each lid closes (left, right), 0 where that doesn't count."""
+    left, right = np.where(
+        (eye_change >= MIN_EYE_CHANGE) & (np.abs(closing) >= MIN_CLOSING), closing, 0.0
+    ).tolist()
+    return left, right
 
 
 def is_blink(left: float, right: float) -> bool:
@@ -134,8 +143,10 @@ def is_blink(left: float, right: float) -> bool:
     return left * right > 0 and lesser >= _BLINK_BALANCE * greater
 
 
-def _least_share(name: str) -> float:
-    return MIN_HEAD_SHARE if name in HEAD_MOTIONS else MIN_PART_SHARE
+def _counts(name: str, share: float, of_all: float) -> bool:
+    if name in HEAD_MOTIONS:
+        return share >= MIN_HEAD_SHARE
+    return share >= MIN_PART_SHARE and of_all >= MIN_PART_OF_ALL
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -179,8 +190,3 @@ def meaning(name: str) -> str:
     """In words, what a named direction goes from and to."""
     motion = BY_NAME[name]
     return f"{motion.low_word} to {motion.high_word}"
-
-
-def all_names() -> tuple[str, ...]:
-    """Every name that `name_motion` can give."""
-    return (*(motion.name for motion in MOTIONS), BLINK.name, UNNAMED)

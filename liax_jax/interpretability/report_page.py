@@ -62,7 +62,7 @@ def report_page(report: "Report", pictures: dict[str, list[Path]]) -> str:
 
 def _portraits(report: "Report") -> str:
     found, portraits = report.faces
-    place = "" if found else ": taken to be where `liax prepare` puts it"
+    place = "" if found else ": all are taken to be where `liax prepare` puts it"
     return f"{portraits} of {report.people} people, a face found in {found}{place}"
 
 
@@ -114,8 +114,8 @@ def _directions_table(report: "Report") -> str:
                 name if finding.has_effect else "<i>no effect</i>",
                 f"{finding.name.confidence:.2f}" if finding.has_effect else "",
                 ", ".join(f"{n.replace('_', '&nbsp;')}&nbsp;{100 * v:+.1f}" for n, v in motions),
-                f"±{finding.reach:.2f}",
-                f"{finding.use:.3f}",
+                f"±{finding.reach:.3g}",
+                f"{finding.use:.2g}",
                 f"{effect.reach_db:.1f}",
                 f"{effect.monotonicity:.2f}",
                 f"{effect.linearity:.2f}",

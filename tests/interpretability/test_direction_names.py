@@ -56,8 +56,8 @@ def test_accuracy_counts_what_has_an_effect():
     found = naming_accuracy(findings)
     assert (found.with_effect, found.right, found.clear, found.clear_right) == (6, 3, 5, 3)
     assert found.no_factor == 2
-    # Two of six halve between two factors; all are used alike.
-    assert found.purity == pytest.approx((4 + 2 * 0.5) / 6)
+    # One of six halves between two factors, and a blink is one; all are used alike.
+    assert found.purity == pytest.approx((5 + 0.5) / 6)
     assert found.confusion == {
         "yaw": {"yaw": 2, "-yaw": 1, "roll": 1, UNNAMED: 1},
         "blink": {"blink": 1},

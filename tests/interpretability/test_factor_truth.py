@@ -57,5 +57,9 @@ def test_a_blink_is_both_lids():
     uneven = FactorChange(amounts | {"lid_right": 0.2}, importance, 0.9)
     for truth in (wink, against, uneven):
         assert not is_right("blink", truth) and is_right("lid_left", truth, 1)
+    # Both lids' share is the blink's.
+    assert FactorChange(amounts, importance, 0.9).purity == pytest.approx(1)
+    assert FactorChange(amounts, importance | {"yaw": 0.1}, 1.0).purity == pytest.approx(0.9)
+    assert wink.purity == pytest.approx(1) and against.purity == pytest.approx(5 / 9)
     table = confusion(["yaw", "roll", "yaw"], ["yaw", "yaw", "pitch"])
     assert table == {"yaw": {"yaw": 1, "pitch": 1}, "roll": {"yaw": 1}}

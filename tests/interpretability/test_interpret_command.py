@@ -6,8 +6,12 @@ import re
 import pytest
 
 from liax_jax.cli import main
+from liax_jax.data.procedural import FACTORS
 from liax_jax.directions import Direction, DirectionCard, read_card
+from liax_jax.interpretability import figures
 from liax_jax.interpretability import lab as lab_module
+from liax_jax.interpretability.factor_truth import FactorChange
+from liax_jax.interpretability.naming import Name
 from liax_jax.model_files import save_model
 
 
@@ -45,7 +49,7 @@ def test_the_command_writes_a_report_that_stands_alone(model_folder, tmp_path, c
         name, finding = one["name"], one["finding"]
         assert line.split()[1].removeprefix("-") == name and line.split()[0] == str(index)
         assert float(line.split()[2]) == pytest.approx(one["confidence"], abs=0.006)
-        assert float(line.split()[4]) == pytest.approx(finding["reach"], abs=0.006)
+        assert float(line.split()[4]) == pytest.approx(finding["reach"], rel=0.006)
     found = content["naming_accuracy"]
     assert found["with_effect"] + found["no_factor"] == 4
     assert lines[5] == (
@@ -70,6 +74,39 @@ def test_the_command_writes_a_report_that_stands_alone(model_folder, tmp_path, c
     assert main(command) == 2
     assert "has names already (wave); add --overwrite" in capsys.readouterr().err
     assert read_card(model_folder / "directions.json") == named
+
+
+def test_names_keep_their_sense_from_the_finding_to_the_page(
+    model_folder, tmp_path, capsys, monkeypatch
+):
+    # What drawn weights do has no name: each direction is told to turn the head to the left.
+    name = Name("yaw", -1, 0.2, 0.5, 0.8, 0.9, {"yaw": -0.2})
+    amounts = dict.fromkeys(FACTORS, 0.0)
+    truth = FactorChange(amounts | {"yaw": 0.3}, amounts | {"yaw": 0.8}, 0.9)
+    monkeypatch.setattr(lab_module, "REAL_EFFECT_DB", 99.0)
+    monkeypatch.setattr(lab_module, "name_motion", lambda seen: name)
+    monkeypatch.setattr(lab_module, "_truth", lambda *args: truth)
+    titles, draw = [], figures.draw_direction
+
+    def draw_direction(path, title, *others):
+        titles.append(title)
+        draw(path, title, *others)
+
+    monkeypatch.setattr(figures, "draw_direction", draw_direction)
+    out = tmp_path / "report"
+    assert main(["interpret", str(model_folder), *SMALL, "--out", str(out)]) == 0
+    lines, page = capsys.readouterr().out.splitlines(), (out / "report.html").read_text()
+    names = ["-yaw", "-yaw_2", "-yaw_3", "-yaw_4"]
+    assert [line.split()[1] for line in lines[1:5]] == names
+    assert [title.split(":")[0].split()[-1] for title in titles] == names
+    assert titles[0].endswith(": turned right → turned left (confidence 0.40)")
+    assert all(f'<span class="name">{name}</span>' in page for name in names)
+    card = read_card(out / "directions.json")
+    assert [direction.sign for direction in card.directions] == [-1] * 4
+    # The truth turns the other way: each name is wrong, and said to be of the wrong sense.
+    assert "names that are right: 0 of 4; where the truth is clear 0 of 4" in lines[5]
+    assert lines[6] == "share of a change that is one factor's: 1.00"
+    assert "<tr><th></th><th>-yaw</th></tr>" in page and "<tr><td>yaw</td><td>4</td></tr>" in page
 
 
 def test_the_command_says_what_is_missing(model_folder, tmp_path, capsys, monkeypatch):

@@ -50,15 +50,18 @@ def test_each_flow_of_the_table_gets_its_name_sign_and_amount(at, amount):
 
 def test_a_mixture_is_taken_apart():
     names = [motion.name for motion in FLOW_MOTIONS]
-    mixed = {"yaw": 0.2, "shift_x": -0.15, "jaw": 0.3, "gaze_y": -0.25}
+    mixed = {"yaw": 0.05, "shift_x": -0.04, "jaw": 0.3, "gaze_y": -0.1}
     flow = sum(value * template_fields()[names.index(name)] for name, value in mixed.items())
     fit = dict(zip(names, fit_flow(flow).amounts, strict=True))
     for name in names:
         assert fit[name] == pytest.approx(mixed.get(name, 0.0), abs=0.03), name
     found = name_motion([seen(flow)])
     assert found.name == "jaw"
-    # The gaze doesn't count: the head's turn moves the eyes far more.
-    assert found.margin == pytest.approx(1 - 0.2 / 0.3, abs=0.05)
+    # The gaze doesn't count: it is little of all that moves.
+    assert found.margin == pytest.approx(1 - 0.05 / 0.3, abs=0.05)
+    # Nor does the jaw where a head that turns makes nearly all of the motion.
+    turned = name_motion([seen(flow + 0.2 * template_fields()[names.index("yaw")])])
+    assert turned.name == "yaw" and turned.profile["jaw"] == 0
     head = head_motion(flow)
     only_head = fit_flow(head)
     assert dict(zip(names, only_head.amounts, strict=True))["jaw"] == pytest.approx(0, abs=0.01)
@@ -72,6 +75,18 @@ def test_lids_are_read_from_the_eyes_and_not_from_the_flow():
     assert (both.name, both.amount) == ("blink", pytest.approx(0.35))
     # The same change of the eyes by a head that moves is no blink.
     assert name_motion([seen(flow, (0.4, 0.3), (0.2, 0.3))]).name == UNNAMED
+
+
+@pytest.mark.parametrize("closing", [0.15, 0.29, 0.3, 0.6])
+def test_eyes_that_look_up_are_not_closing(closing):
+    # A lid that closes goes down. That holds where the gaze is too little of all to count as well.
+    fields = dict(zip([m.name for m in FLOW_MOTIONS], template_fields(), strict=True))
+    up, eyes = -0.25 * fields["gaze_y"], ((closing, closing), (1, 1))
+    found = name_motion([seen(up, *eyes)])
+    assert (found.name, found.sign) == ("gaze_y", -1)
+    with_a_head = name_motion([seen(up + 0.04 * fields["roll"], *eyes)])
+    assert with_a_head.profile.get("blink", 0.0) == 0
+    assert name_motion([seen(-up, *eyes)]).name == "blink"
 
 
 def test_noise_and_stillness_get_no_name():
@@ -149,6 +164,10 @@ def test_canonical_coordinates_there_and_back():
     row = back[side // 2]
     np.testing.assert_allclose(row[10:-30], ((place - 0.45) / 0.3)[10:-30], atol=1e-2)
     assert from_canonical(x, FaceFrame(0.5, 0.5, 0.1), side, outside=7.0)[0, 0] == 7.0
+    # Below the window the last row goes on: shoulders are there.
+    np.testing.assert_array_equal(
+        from_canonical(y, FaceFrame(0.5, 0.5, 0.2), side)[-10:, 64], np.float32(1.6)
+    )
     # 3 of 128 pixels are 3 / 128 / 0.3 units.
     moved = motion_to_canonical(np.full((side, side, 2), 3.0), frame)
     np.testing.assert_allclose(moved, 3 / side / 0.3, rtol=1e-5)
@@ -167,7 +186,20 @@ def test_faces_are_found_and_slips_of_the_detector_replaced(caplog, monkeypatch)
     empty = [np.zeros((64, 64, 3), np.uint8)] * 3
     assert not caplog.text
     assert find_face_frames(empty, open_detector()) == ([STATED_FRAME] * 3, 0)
-    assert "found a face in 0 of 3 portraits" in caplog.text and "--face-model" in caplog.text
+    assert "faces alike in place and size in 0 of 3 portraits" in caplog.text
+    assert "--face-model" in caplog.text
+
+
+def test_faces_far_from_one_another_are_not_believed(caplog, monkeypatch):
+    monkeypatch.setattr(logger, "propagate", True)
+    places = iter((30, 130, 30, 130))
+
+    def detector(picture, smallest, largest):
+        return [Box(next(places), 60, 50, 50)]
+
+    pictures = [np.zeros((200, 200, 3), np.uint8)] * 4
+    assert find_face_frames(pictures, detector) == ([STATED_FRAME] * 4, 0)
+    assert "in 0 of 4 portraits" in caplog.text
 
 
 def test_landmarks_place_a_face_whichever_way_it_turns():
