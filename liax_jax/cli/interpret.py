@@ -139,8 +139,9 @@ def _lines(report: "Report") -> list[str]:
     for index in report.order:
         finding = report.findings[index]
         name = report.signed_name(index) if finding.has_effect else "no effect"
+        confidence = f"{finding.name.confidence:.2f}" if finding.has_effect else ""
         lines.append(
-            f"{index:4d} {name:14} {finding.name.confidence:10.2f} "
+            f"{index:4d} {name:14} {confidence:>10} "
             f"{finding.effect.reach_db:9.1f} {finding.reach:7.3g}"
         )
     if report.accuracy:

@@ -15,11 +15,18 @@ def default_bins(frames: int) -> int:
 
 
 def quantile_bins(values: np.ndarray, bins: int) -> np.ndarray:
-    """(n, C) → bin numbers from 0; as many values in each, fewer bins where values are repeated."""
+    """(n, C) → bin numbers from 0; as many values in each, fewer bins where values are repeated.
+
+    A value that alone fills a bin or more has one for itself, so that values at rest are told from
+    those that aren't on whichever side these are.
+    """
     numbers = np.empty(values.shape, np.int64)
     for column in range(values.shape[1]):
-        edges = np.quantile(values[:, column], np.linspace(0, 1, bins + 1)[1:-1])
-        numbers[:, column] = np.searchsorted(np.unique(edges), values[:, column], side="left")
+        quantiles = np.quantile(values[:, column], np.linspace(0, 1, bins + 1))
+        found, counts = np.unique(quantiles, return_counts=True)
+        below = np.nextafter(found[(counts > 1) & (found > quantiles[0])], -np.inf)
+        edges = np.union1d(quantiles[1:-1], below)
+        numbers[:, column] = np.searchsorted(edges, values[:, column], side="left")
     return numbers
 
 

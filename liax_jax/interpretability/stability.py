@@ -97,7 +97,9 @@ def used(alpha: np.ndarray, share: float = USED_SHARE) -> np.ndarray:
     return active(alpha) & (deviation >= share * deviation.max())
 
 
-def match(a: np.ndarray, b: np.ndarray) -> tuple[float, tuple[tuple[int, int, float], ...]]:
+def match(
+    a: np.ndarray, b: np.ndarray, used_share: float = USED_SHARE
+) -> tuple[float, tuple[tuple[int, int, float], ...]]:
     """Mean |correlation| of coefficients matched one to one so that it is largest (Hungarian).
 
     Over the used ones of the run that uses fewer: two runs that use different numbers of vectors
@@ -105,8 +107,9 @@ def match(a: np.ndarray, b: np.ndarray) -> tuple[float, tuple[tuple[int, int, fl
 
     Args:
       a, b: (n, M_a), (n, M_b), codes of the same frames.
+      used_share: as of `used`; 0 counts all that move at all.
     """
-    mine, yours = np.flatnonzero(used(a)), np.flatnonzero(used(b))
+    mine, yours = np.flatnonzero(used(a, used_share)), np.flatnonzero(used(b, used_share))
     table = correlations(a[:, mine], b[:, yours])
     rows, columns = linear_sum_assignment(-np.abs(table))
     found = [
@@ -117,13 +120,15 @@ def match(a: np.ndarray, b: np.ndarray) -> tuple[float, tuple[tuple[int, int, fl
     return float(np.mean([abs(value) for _, _, value in found])), tuple(found)
 
 
-def similarity(a: np.ndarray, b: np.ndarray, kind: str) -> np.ndarray:
+def similarity(
+    a: np.ndarray, b: np.ndarray, kind: str, used_share: float = USED_SHARE
+) -> np.ndarray:
     """(M_a, M_b) of used coefficients: |correlation|, or |weights| of a lasso from a to b.
 
     Raises:
       ValueError: another kind. ImportError: the lasso needs scikit-learn.
     """
-    a, b = a[:, used(a)], b[:, used(b)]
+    a, b = a[:, used(a, used_share)], b[:, used(b, used_share)]
     if kind == "correlation":
         return np.abs(correlations(a, b))
     if kind != "lasso":
@@ -131,18 +136,22 @@ def similarity(a: np.ndarray, b: np.ndarray, kind: str) -> np.ndarray:
     return np.abs(lasso_weights(_standardised(a), _standardised(b), LASSO_PENALTY))
 
 
-def pair_udr(a: np.ndarray, b: np.ndarray, kind: str) -> float:
+def pair_udr(a: np.ndarray, b: np.ndarray, kind: str, used_share: float = USED_SHARE) -> float:
     """UDR of two runs (Duan et al. 2020), in [0, 1].
 
     For each used coefficient, the square of its largest similarity over the sum of all: 1 where it
-    is like one of the other run's alone. Mean over those of both.
+    is like one of the other run's alone. Mean over those of both, and over the weights of a lasso
+    from a to b and from b to a, which differ.
     """
-    table = similarity(a, b, kind)
+    tables = [similarity(a, b, kind, used_share)]
+    if kind == "lasso":
+        tables.append(similarity(b, a, kind, used_share).T)
     shares = []
-    for axis in (0, 1):
-        total = table.sum(axis)
-        largest = np.square(table.max(axis))
-        shares.append(np.where(total > 0, largest / np.where(total > 0, total, 1), 0.0))
+    for table in tables:
+        for axis in (0, 1):
+            total = table.sum(axis)
+            largest = np.square(table.max(axis))
+            shares.append(np.where(total > 0, largest / np.where(total > 0, total, 1), 0.0))
     return float(np.clip(np.concatenate(shares).mean(), 0, 1))
 
 
@@ -190,15 +199,16 @@ def measure_stability(
             (a @ random_rotation(a.shape[1], rng), b @ random_rotation(b.shape[1], rng))
             for _ in range(rotations)
         ]
-        matched, matches = match(a, b)
+        # What isn't used is left out already.
+        matched, matches = match(a, b, 0.0)
         pairs.append(
             PairStability(
                 (i, j),
                 matched,
-                float(np.mean([match(*codes)[0] for codes in turned])),
-                {kind: pair_udr(a, b, kind) for kind in similarities},
+                float(np.mean([match(*codes, 0.0)[0] for codes in turned])),
+                {kind: pair_udr(a, b, kind, 0.0) for kind in similarities},
                 {
-                    kind: float(np.mean([pair_udr(*codes, kind) for codes in turned]))
+                    kind: float(np.mean([pair_udr(*codes, kind, 0.0) for codes in turned]))
                     for kind in similarities
                 },
                 _mutual_r2(runs[i], runs[j], group),

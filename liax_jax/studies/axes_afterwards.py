@@ -25,7 +25,9 @@ from liax_jax.studies.seed_statistics import Statistic, over_seeds
 from liax_jax.studies.sources import MEASURING
 
 FORMS = ("frames", KIND, "equal sizes")
-CRITERIA = ("l1", "pca")
+# Principal axes say nothing of equal sizes.
+CRITERIA = ("l1", "ica", "pca")
+OF_EQUAL_SIZES = ("l1", "ica")
 WAY = "way to the least l1"
 KEPT_DIRECTIONS = "directions of equal sizes"
 # Directions with less of the variance than this share of the largest one's are left out where all
@@ -81,21 +83,20 @@ def axes_of(folder: Path) -> Axes:
     Scores are {"criterion of form": (DCI-D, mean DCI-D of random bases)}.
 
     DCI disentanglement (ridge) is of deviations, in axes found on the people kept for that.
-    Principal axes say nothing where all sizes are equal, and are left out there; to how many
-    directions sizes were made equal, the others being noise, is `KEPT_DIRECTIONS`.
+    To how many directions sizes were made equal, the others being noise, is `KEPT_DIRECTIONS`.
 
-    `WAY` is how far training has brought the axes towards the least mean |α| of frames, which eq. 9
-    weighs: 0 where it is as large as in random bases, 1 where no rotation makes it smaller.
+    `WAY` is how far training has brought the axes towards the least mean |α| of frames (less their
+    median), which eq. 9 weighs: 0 where it is as large as in random bases, 1 where no rotation
+    makes it smaller.
     """
     to_turn, scored = _codes_to_turn(folder), read_codes(folder).of_kind(KIND)
-    found: dict[str, tuple[float, ...]] = {WAY: (_way(to_turn.alpha),)}
+    # Training learns an offset too, so that none counts.
+    frames = to_turn.alpha - np.median(to_turn.alpha, axis=0)
+    found: dict[str, tuple[float, ...]] = {WAY: (_way(frames),)}
     matrices = {}
     for form in FORMS:
         base = np.eye(scored.alpha.shape[1])
-        if form == "frames":
-            seen = to_turn.alpha - np.median(to_turn.alpha, axis=0)
-        else:
-            seen = to_turn.of_kind(KIND).alpha
+        seen = frames if form == "frames" else to_turn.of_kind(KIND).alpha
         if form == "equal sizes":
             base = _whitening(seen)
             seen = seen @ base
@@ -103,7 +104,7 @@ def axes_of(folder: Path) -> Axes:
         codes = scored.alpha @ base
         bases = _random_bases(codes.shape[1])
         by_chance = float(np.mean([_dci(scored, codes @ basis) for basis in bases]))
-        for criterion in CRITERIA[: 1 if form == "equal sizes" else None]:
+        for criterion in OF_EQUAL_SIZES if form == "equal sizes" else CRITERIA:
             name, matrix = f"{criterion} of {form}", find_rotation(seen, criterion).matrix
             found[name] = (_dci(scored, codes @ matrix), by_chance)
             matrices[name] = matrix

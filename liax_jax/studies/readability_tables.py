@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-from liax_jax.studies.axes_afterwards import KEPT_DIRECTIONS
+from liax_jax.studies.axes_afterwards import CRITERIA, KEPT_DIRECTIONS, OF_EQUAL_SIZES
 from liax_jax.studies.cell_measures import KIND
 from liax_jax.studies.document import shown, table
 from liax_jax.studies.rows import Row, above_control, paired
@@ -47,7 +47,7 @@ SPARSITY_COLUMNS = {
     "mean_abs": ("mean abs. α", 3, False),
     "udr": ("UDR (control)", 2, True),
 }
-# What doesn't depend on the axes.
+# What hardly depends on the axes.
 TRAINED_COLUMNS = {
     "l1": ("L1 (copy)", 4, True),
     "ssim": ("SSIM (copy)", 2, True),
@@ -150,8 +150,8 @@ def axes_table(
     """What axes each criterion finds afterwards, by the factors' distribution."""
     header = [
         "distribution", "trained", "random", "ℓ1, of frames", "principal axes, of frames",
-        "ℓ1, of deviations", "principal axes, of deviations",
-        "equal sizes: directions", "equal sizes: random", "equal sizes: ℓ1",
+        "ℓ1, of deviations", "ICA, of deviations", "principal axes, of deviations",
+        "equal sizes: directions", "equal sizes: random", "equal sizes: ℓ1", "equal sizes: ICA",
     ]  # fmt: skip
     lines = []
     for name, pair in pairs.items():
@@ -162,16 +162,15 @@ def axes_table(
 
 
 def _axes_line(found: Mapping[str, Statistic]) -> list[str]:
-    forms = [
-        found[f"{criterion} of {form}"] for form in ("frames", KIND) for criterion in ("l1", "pca")
-    ]
-    equal = found["l1 of equal sizes"]
+    names = ("l1 of frames", "pca of frames", *(f"{name} of {KIND}" for name in CRITERIA))
+    forms = [found[name] for name in names]
+    equal = [found[f"{criterion} of equal sizes"] for criterion in OF_EQUAL_SIZES]
     return [
         f"{forms[0].control:.2f}",
         *(shown(score, 2, control=False) for score in forms),
         f"{found[KEPT_DIRECTIONS].value:.1f}",
-        f"{equal.control:.2f}",
-        shown(equal, 2, control=False),
+        f"{equal[0].control:.2f}",
+        *(shown(score, 2, control=False) for score in equal),
     ]
 
 

@@ -31,6 +31,8 @@ SCORES = {
     "irs": "irs",
 }
 SPARSITY = ("gini", "hoyer", "effective_vectors")
+# A control of so much leaves nothing above it.
+_CERTAIN = 1 - 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +134,7 @@ def agreement(codes: Sequence[np.ndarray], group: np.ndarray) -> dict[str, Stati
         "udr": [(p.runs, p.udr["lasso"], p.udr_control["lasso"]) for p in found.pairs],
         "linear_r2": [(p.runs, p.linear_r2, None) for p in found.pairs],
     }
-    if all(p.matched_control < 1 for p in found.pairs):
+    if all(p.matched_control < _CERTAIN for p in found.pairs):
         values["matched_above"] = [
             (p.runs, (p.matched - p.matched_control) / (1 - p.matched_control), None)
             for p in found.pairs

@@ -132,6 +132,25 @@ def test_information_of_known_tables():
     assert information.modularity(np.array([[1.0, 0.5], [0.0, 0.01]])) == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize("rest", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("share", [0.5, 0.97])
+def test_what_rests_at_any_value_is_told_from_what_moves(rest, share):
+    rng = np.random.default_rng(4)
+    moving = rng.random((2000, 1)) > share
+    factor = np.where(moving, rng.uniform(0, 1, (2000, 1)), rest)
+    bins, turned = (information.quantile_bins(values, 20) for values in (factor, -factor))
+    # The same frames share a bin, whatever the sign, and those at rest have theirs for themselves.
+    assert len(np.unique(np.concatenate([bins, turned], 1), axis=0)) == len(np.unique(bins))
+    assert len(np.unique(bins)) == len(np.unique(turned)) > 1
+    assert len(np.unique(bins[~moving])) == 1
+    assert not np.isin(bins[moving], bins[~moving]).any()
+    noise = rng.standard_normal((2000, 1))
+    known = information.adjusted_information(
+        np.concatenate([turned, information.quantile_bins(noise, 20)], 1), bins
+    )
+    assert known[0, 0] == pytest.approx(1, abs=0.01) and known[1, 0] < 0.02
+
+
 def test_persistence_over_time_is_no_information():
     # Slow walks seem to know much of each other; chance, which shifts keep slow, knows as much.
     rng = np.random.default_rng(3)

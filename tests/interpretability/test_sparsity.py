@@ -29,6 +29,16 @@ def test_one_vector_a_frame_is_sparse_and_scale_does_not_matter():
         assert shrunk.values[name] == pytest.approx(value, rel=1e-4), name
 
 
+def test_frames_without_motion_do_not_count():
+    alpha = np.random.default_rng(1).laplace(size=(300, 6))
+    still = np.zeros((2700, 6))
+    still[:, 2] = 1e-9  # rounding
+    with_still, found = measure_sparsity(np.concatenate([alpha, still])), measure_sparsity(alpha)
+    assert with_still.values == pytest.approx(found.values)
+    assert with_still.control == pytest.approx(found.control)
+    assert 0 < found.values["hoyer"] < 1 < found.values["effective_vectors"] < 6
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="coefficient 1 of frame 2 is inf"):
         alpha = np.random.default_rng(0).normal(size=(9, 3))

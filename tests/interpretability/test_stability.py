@@ -88,6 +88,12 @@ def test_udr_of_a_run_with_itself_is_near_one(runs):
     assert pair_udr(runs["first"], runs["first"], "correlation") > 0.8
 
 
+def test_udr_does_not_depend_on_the_order_of_the_runs(runs):
+    there, back = (runs["first"], runs["mixed"]), (runs["mixed"], runs["first"])
+    for kind in ("lasso", "correlation"):
+        assert pair_udr(*there, kind) == pytest.approx(pair_udr(*back, kind), abs=1e-6)
+
+
 def test_runs_of_different_numbers_of_vectors(runs, groups):
     narrow = runs["first"][:, :6]
     found = measure_stability([runs["first"], narrow], groups, similarities=("correlation",))
