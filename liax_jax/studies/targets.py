@@ -10,6 +10,8 @@ from liax_jax.studies.rows import Row, paired
 from liax_jax.studies.seed_statistics import Statistic
 
 # DCI-D and matched correlation at least, dB lost at most.
+# Axes found afterwards, that settings are compared in.
+_TURNED = ("l1 of frames", "l1 of deviations", "ica of deviations", "pca of deviations")
 READABLE_DCI, STABLE_MATCH, LOSS_DB = 0.5, 0.7, 0.5
 
 
@@ -112,6 +114,7 @@ def remedies_table(
         "DCI-D as trained",
         "turned: ℓ1 of frames",
         "ℓ1 of deviations",
+        "ICA of deviations",
         "principal axes of deviations",
         "matched correlation as trained (control)",
         "turned, ℓ1 of deviations (control)",
@@ -126,10 +129,7 @@ def remedies_table(
         cheap = lost is not None and lost.value >= -LOSS_DB and found.value == len(row.factors)
         scores = [
             row.statistics["dci_d"],
-            *(
-                axes[row.name][name]
-                for name in ("l1 of frames", "l1 of deviations", "pca of deviations")
-            ),
+            *(axes[row.name][name] for name in _TURNED),
         ]
         texts = [shown(score, 2, control=False) for score in scores]
         bold = [

@@ -214,7 +214,8 @@ def test_every_setting_is_held_against_the_aims(constructed):
     assert [line[0] for line in cells] == ["dense", "sparse", "lossy"]
     assert cells[0][6] == "0.20 [0.20, 0.20]" and cells[1][6] == "**0.60 [0.60, 0.60]**"
     assert cells[2][2] == "-0.60 [-0.60, -0.60]" and "**" not in lines[2]
-    assert f"{axes['dense']['pca of deviations'].value:.2f} [" in cells[0][9]
+    assert f"{axes['dense']['ica of deviations'].value:.2f} [" in cells[0][9]
+    assert f"{axes['dense']['pca of deviations'].value:.2f} [" in cells[0][10]
     assert f"{axes['dense']['l1 of deviations'].value:.2f} [" in cells[0][8]
     assert f"{axes['dense'][WAY].value:.2f} [" in cells[0][5]
     assert len(remedies_table([], rows, axes).splitlines()) == 2
