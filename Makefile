@@ -13,7 +13,7 @@ DEMO := runs/demo
 help:
 	@echo 'make demo    train the small model on drawn portraits and evaluate it: $(DEMO)'
 	@echo 'make ablations          the paper in small, on drawn portraits: docs/ablations.md, 4 hours'
-	@echo 'make interpretability   is a sparse dictionary readable: docs/interpretability.md, 6 to 10 hours'
+	@echo 'make interpretability   is a sparse dictionary readable: docs/interpretability.md, 6 to 11 hours'
 	@echo 'make test    run the tests'
 	@echo 'make lint    check style and types'
 	@echo 'make env     only make the environment, $(VENV)'
