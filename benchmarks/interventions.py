@@ -94,7 +94,8 @@ def main(_) -> None:
         raise app.UsageError(f"--root {root}: not trained there: {', '.join(missing)}")
     if _RESTART.value:
         for cell in cells:
-            shutil.rmtree(cell.folder(root) / _FINDINGS_NAME, ignore_errors=True)
+            if (earlier := cell.folder(root) / _FINDINGS_NAME).exists():
+                shutil.rmtree(earlier)
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     jobs = [(cell, basis) for cell in cells for basis in BASES]
     for cell, basis in tqdm(jobs, unit="model"):

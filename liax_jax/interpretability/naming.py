@@ -114,14 +114,14 @@ def motion_amounts(fit: MotionFit, closing: np.ndarray, eye_change: np.ndarray) 
     names = [motion.name for motion in FLOW_MOTIONS]
     sideways, upright = names.index("gaze_x"), names.index("gaze_y")
     down = fit.amounts[upright] if fit.shares[upright] >= MIN_PART_SHARE else 0.0
-    if fit.shares[sideways] >= MIN_SIDEWAYS or down * sum(_closed(closing, eye_change)) < 0:
+    left, right = _closed(closing, eye_change)
+    if fit.shares[sideways] >= MIN_SIDEWAYS or down * (left + right) < 0:
         # Lids move nothing sideways, and one that closes goes down: this isn't the lids.
-        closing = np.zeros(2)
+        closing, left, right = np.zeros(2), 0.0, 0.0
     # The lower edge of a closing lid moves as a gaze would.
     open_share = max(0.0, 1 - float(np.abs(closing).max()) / _GAZE_ENDS)
     for name in ("gaze_x", "gaze_y"):
         amounts[name] *= open_share
-    left, right = _closed(closing, eye_change)
     amounts["lid_left"], amounts["lid_right"] = left, right
     if is_blink(left, right):
         amounts[BLINK.name] = (left + right) / 2

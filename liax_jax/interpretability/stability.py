@@ -195,24 +195,24 @@ def measure_stability(
     pairs = []
     for i, j in itertools.combinations(range(len(runs)), 2):
         a, b = runs[i][:, kept[i]], runs[j][:, kept[j]]
+        # Of what is used alone, so that all of it counts.
         turned = [
             (a @ random_rotation(a.shape[1], rng), b @ random_rotation(b.shape[1], rng))
             for _ in range(rotations)
         ]
-        # What isn't used is left out already.
-        matched, matches = match(a, b, 0.0)
+        matched, matches = match(runs[i], runs[j], used_share)
         pairs.append(
             PairStability(
                 (i, j),
                 matched,
                 float(np.mean([match(*codes, 0.0)[0] for codes in turned])),
-                {kind: pair_udr(a, b, kind, 0.0) for kind in similarities},
+                {kind: pair_udr(runs[i], runs[j], kind, used_share) for kind in similarities},
                 {
                     kind: float(np.mean([pair_udr(*codes, kind, 0.0) for codes in turned]))
                     for kind in similarities
                 },
                 _mutual_r2(runs[i], runs[j], group),
-                tuple((int(kept[i][x]), int(kept[j][y]), value) for x, y, value in matches),
+                matches,
             )
         )
     of_run = {

@@ -25,8 +25,8 @@ from liax_jax.studies.seed_statistics import Statistic, over_seeds
 from liax_jax.studies.sources import MEASURING
 
 FORMS = ("frames", KIND, "equal sizes")
-# Principal axes say nothing of equal sizes.
 CRITERIA = ("l1", "ica", "pca")
+# Principal axes say nothing where all sizes are equal.
 OF_EQUAL_SIZES = ("l1", "ica")
 WAY = "way to the least l1"
 KEPT_DIRECTIONS = "directions of equal sizes"
